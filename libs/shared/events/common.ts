@@ -1,0 +1,52 @@
+/** Pieces that several events share. */
+import * as z from 'zod';
+import { TRANSITIONS, WITHHELD, type TransitionReason, type WithheldReason } from '../reasons.ts';
+
+export const time = z.iso.datetime({ offset: true });
+/** `<random id of the leader's process>-<counter>`: a name for facts and logs. Nothing compares rounds (W2). */
+export const round = z.string().min(1).max(128);
+
+export const resource = z.object({ namespace: z.string(), name: z.string(), uid: z.string(), generation: z.int() });
+export const selector = z.record(z.string(), z.string());
+
+export const withheldReason = z.enum(Object.keys(WITHHELD) as [WithheldReason, ...WithheldReason[]]);
+export const transitionReason = z.enum(Object.keys(TRANSITIONS) as [TransitionReason, ...TransitionReason[]]);
+
+/** How far the claim of a round came (W3). `revision`: of the claim made, or the one found where it was refused. */
+export const claim = z.object({
+  outcome: z.enum(['claimed', 'refused', 'notTried']),
+  revision: z.int().min(0),
+});
+
+/** `completed`: acted on what it found; `refused`: another holds the claim; `givenUp`: too late; `failed`: see errors. */
+export const roundOutcome = z.enum(['completed', 'refused', 'givenUp', 'failed']);
+
+export const podRef = z.object({ pod: z.string(), uid: z.string() });
+
+export const withheld = podRef.extend({
+  breaker: z.string().optional(),
+  reason: withheldReason,
+  message: z.string().max(1024).optional(),
+  enforced: z.boolean(),
+});
+
+/**
+ * What a dry run believes of a pod (A6): the labels and annotations that enforcing would have written, over the real ones. It
+ * lives in the leader, fed by facts with `enforced: false`, and travels with the work.
+ */
+export const simulatedPod = z.object({
+  uid: z.string(),
+  traffic: z.enum(['yes', 'no', 'pause']),
+  breaker: z.string().optional(),
+  breakAt: time.optional(),
+  retryCount: z.int().min(0),
+  activatedAt: time.optional(),
+  reason: z.string().optional(),
+});
+
+export type Round = z.infer<typeof round>;
+export type ResourceRef = z.infer<typeof resource>;
+export type Claim = z.infer<typeof claim>;
+export type RoundOutcome = z.infer<typeof roundOutcome>;
+export type Withheld = z.infer<typeof withheld>;
+export type SimulatedPod = z.infer<typeof simulatedPod>;
