@@ -11,6 +11,8 @@ import {
 } from './kubervisor-service.ts';
 
 export interface ResolvedActivator extends ActivatorSpec {
+  /** Seconds; never less than one period, so that a resource which only names a long period keeps it. */
+  maxPeriod: number;
   retryDecayPeriod: number;
   /** Seconds of probation after `activatedAt`: gracePeriod + m × evaluationPeriod of the breaker. */
   probation: number;
@@ -24,7 +26,7 @@ export interface ResolvedBreaker {
   minPodsAvailableCount: number;
   minPodsAvailableRatio?: number | undefined;
   kind: DetectorKind;
-  /** The value of the field named by `kind`. */
+  /** The value of the field named by `kind`, with the factor of an outlier and without empty lists of values. */
   detector: NonNullable<BreakerSpec[DetectorKind]>;
   /** At most the evaluationPeriod, never under 1 s (W1). */
   timeoutSeconds: number;
@@ -56,9 +58,23 @@ function resolveActivator(
   const probation = judged.gracePeriod + judged.confirmOf * judged.evaluationPeriod;
   return {
     ...given,
+    maxPeriod: Math.max(given.maxPeriod, given.period),
     probation,
     retryDecayPeriod: given.retryDecayPeriod ?? Math.max(10 * given.period, 3 * probation),
   };
+}
+
+const FACTOR = { mad: 3.5, iqr: 1.5 } as const;
+
+function resolveDetector(breaker: BreakerSpec, kind: DetectorKind): NonNullable<BreakerSpec[DetectorKind]> {
+  const { outlier, discreteValueOutOfList } = breaker;
+  if (outlier !== undefined) return { ...outlier, factor: outlier.factor ?? FACTOR[outlier.method] };
+  if (discreteValueOutOfList !== undefined) {
+    const { goodValues, badValues, ...rest } = discreteValueOutOfList;
+    // One of the two lists is filled; an empty one beside it was written by tools that cannot leave it out.
+    return goodValues !== undefined && goodValues.length > 0 ? { ...rest, goodValues } : { ...rest, badValues };
+  }
+  return breaker[kind] as NonNullable<BreakerSpec[DetectorKind]>;
 }
 
 export function detectorKindOf(breaker: Pick<BreakerSpec, DetectorKind>): DetectorKind | undefined {
@@ -71,7 +87,7 @@ export function resolveSpec(spec: KubervisorServiceSpec): ResolvedSpec {
   const breakers = spec.breakers.map((breaker): ResolvedBreaker => {
     const kind = detectorKindOf(breaker);
     if (kind === undefined) throw new Error(`breaker ${breaker.name} has no detector: validate the spec first`);
-    const detector = breaker[kind] as NonNullable<BreakerSpec[DetectorKind]>;
+    const detector = resolveDetector(breaker, kind);
     const lookBack =
       typeof detector === 'string'
         ? 0
