@@ -60,7 +60,6 @@ export const CONDITIONS = {
   DetectorFailing: 'a detector could not answer',
   UnderFloor: 'fewer pods are available than the highest enforced floor',
   RoundsMissing: 'no evaluation ended in time: is a breaker there, and NATS?',
-  NotEnforced: 'the mode of the resource is dryRun or disabled',
   TemplateWithoutLabel: 'pods come without kubervisor/traffic: "yes": write it into the pod template',
   GraceTooShort: 'gracePeriod is shorter than the query looks back',
 } as const;
