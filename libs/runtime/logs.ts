@@ -1,4 +1,4 @@
-/** Logs are pino JSON lines on stdout (design §8): a constant message, values as fields, `service` and `instance` on every line. */
+/** Logs are pino JSON lines on stdout (design §8): a constant message, values as fields, `component` and `instance` on every line. `service` is kept for the supervised one. */
 import { hostname } from 'node:os';
 import { pino } from 'pino';
 
@@ -13,7 +13,7 @@ export function createLogger(
 ): Logger {
   const options: pino.LoggerOptions = {
     level,
-    base: { service, instance },
+    base: { component: service, instance },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: describeError },
