@@ -1,0 +1,92 @@
+/** The claims of W3: an ordinary KV bucket (ADR-8), so that `nats kv` shows it, written by compare-and-set alone. */
+import { JetStreamApiError } from '@nats-io/jetstream';
+import { CLAIMS_BUCKET } from '@kubervisor/shared/events/subjects';
+import type { Logger } from 'pino';
+import { type Connection, REQUEST_TIMEOUT, type Session } from './connection.ts';
+import type { Consumption } from './consume.ts';
+import { NotConnected } from './errors.ts';
+import { follow } from './follow.ts';
+
+export type ClaimResult =
+  | { outcome: 'claimed'; revision: number }
+  /** `revision`: the one found; 0 = none (never made, deleted or expired). */
+  | { outcome: 'refused'; revision: number };
+
+export interface Claims {
+  /**
+   * Compare-and-set from `supersedes` (0 = none). Sent once, never again: whether a claim that got no answer stands is for the
+   * watch to tell. Throws without a connection, without the bucket, or when no answer comes within 2 s.
+   */
+  claim(key: string, supersedes: number, value: string): Promise<ClaimResult>;
+  /** Every present claim, then each change. After an interruption all of it again: `begun`, claims, `current`. */
+  watch(on: ClaimWatcher): Consumption;
+}
+
+export interface ClaimWatcher {
+  begun?(): void;
+  /** Revision 0: the claim was deleted. One that expires goes without a word. */
+  claim(key: string, revision: number): void;
+  current?(): void;
+}
+
+export const CLAIMS_STREAM = `KV_${CLAIMS_BUCKET.name}`;
+const PREFIX = `$KV.${CLAIMS_BUCKET.name}.`;
+/** The server's codes for "wrong last sequence"; the second is sent by newer ones where they cannot tell which it was. */
+const WRONG_LAST_SEQUENCE = [10071, 10164];
+
+interface Headers {
+  get(name: string): string;
+}
+/** A deleted key keeps a message that says so, with a revision of its own. */
+const isTombstone = (headers: Headers | undefined): boolean =>
+  ['DEL', 'PURGE'].includes(headers?.get('KV-Operation') ?? '') || (headers?.get('Nats-Marker-Reason') ?? '') !== '';
+
+export function openClaims(connection: Connection, log: Logger): Claims {
+  /** The revision written, or undefined where another was there. */
+  async function put({ js }: Session, key: string, expected: number, value: string): Promise<number | undefined> {
+    try {
+      const expect = { lastSubjectSequence: expected };
+      return (await js.publish(PREFIX + key, value, { expect, timeout: REQUEST_TIMEOUT })).seq;
+    } catch (error) {
+      if (error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code)) return undefined;
+      throw error;
+    }
+  }
+  /** From the stream's leader, never from a replica that lags. */
+  async function read({ manager }: Session, key: string): Promise<{ revision: number; deleted: boolean }> {
+    const found = await manager.streams.getMessage(CLAIMS_STREAM, { last_by_subj: PREFIX + key });
+    return found === null
+      ? { revision: 0, deleted: false }
+      : { revision: found.seq, deleted: isTombstone(found.header) };
+  }
+
+  return {
+    async claim(key, supersedes, value) {
+      const session = connection.session();
+      if (session === undefined) throw new NotConnected();
+      let revision = await put(session, key, supersedes, value);
+      if (revision !== undefined) return { outcome: 'claimed', revision };
+      const found = await read(session, key);
+      if (supersedes === 0 && found.deleted) {
+        revision = await put(session, key, found.revision, value);
+        if (revision !== undefined) return { outcome: 'claimed', revision };
+        const winner = await read(session, key);
+        return { outcome: 'refused', revision: winner.deleted ? 0 : winner.revision };
+      }
+      return { outcome: 'refused', revision: found.deleted ? 0 : found.revision };
+    },
+    watch(on) {
+      return follow(
+        connection,
+        { stream: CLAIMS_STREAM, filter: `${PREFIX}>`, from: 'last' },
+        {
+          begun: () => on.begun?.(),
+          message: ({ subject, headers, sequence }) =>
+            on.claim(subject.slice(PREFIX.length), isTombstone(headers) ? 0 : sequence),
+          current: () => on.current?.(),
+        },
+        log,
+      );
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * A server as a child process in a folder of its own. Neither outlives the test: `stop()` ends both, and where the test process
+ * dies without it, even of SIGKILL, a guard does. The guard is a shell that reads a pipe from us; when we are gone the pipe
+ * ends. (Exit hooks do not run at a SIGKILL, nor at the end of a Jest worker; parent-death signals are Linux alone.)
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export interface ChildOptions {
+  command: string;
+  args: string[];
+  /** Looked for in what it writes to stdout and stderr; ready at the first line that all of them have been seen by. */
+  ready: RegExp[];
+  timeoutMilliseconds?: number;
+}
+
+export interface Child {
+  pid: number;
+  /** What `ready` matched, in its order. */
+  matches: RegExpMatchArray[];
+  /** Resolves when the process is gone. */
+  exited: Promise<void>;
+  /** Ends it, by SIGTERM unless told otherwise, and waits; a server that does not obey in 5 s is killed. */
+  end(signal?: NodeJS.Signals): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+}
+
+const START_LIMIT = 15_000;
+const END_LIMIT = 5000;
+
+export const makeFolder = (name: string): string => mkdtempSync(join(tmpdir(), `kubervisor-${name}-`));
+export const removeFolder = (folder: string): void => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+
+/** Ends `pid` and removes the folder if this process dies first. `release` calls it off. */
+function guard(pid: number | undefined, folder: string): { release(): void } {
+  const script = `cat >/dev/null; ${pid === undefined ? '' : `kill -9 ${pid} 2>/dev/null;`} sleep 0.1; rm -rf -- "$0"`;
+  // Of a group of its own: Ctrl+C in a terminal reaches the test and its servers, but must not reach the guard.
+  const shell = spawn('sh', ['-c', script, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  shell.unref();
+  (shell.stdin as unknown as { unref(): void }).unref();
+  shell.stdin?.on('error', () => undefined);
+  return {
+    release() {
+      if (shell.pid !== undefined && shell.exitCode === null) shell.kill('SIGKILL');
+    },
+  };
+}
+
+/** Keeps a folder from outliving this process, for as long as no server runs in it. */
+export const guardFolder = (folder: string): { release(): void } => guard(undefined, folder);
+
+export async function startChild(options: ChildOptions, folder: string): Promise<Child> {
+  const { command, args, ready } = options;
+  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  const guarded = guard(child.pid, folder);
+  void exited.then(() => guarded.release());
+  try {
+    const matches = await seen(child, ready, options.timeoutMilliseconds ?? START_LIMIT, command);
+    return {
+      pid: child.pid as number,
+      matches,
+      exited,
+      signal: (signal) => void child.kill(signal),
+      async end(signal = 'SIGTERM') {
+        if (child.exitCode === null && child.signalCode === null) {
+          child.kill(signal);
+          // A process that was frozen sees the signal when it is thawed.
+          child.kill('SIGCONT');
+          const limit = setTimeout(() => child.kill('SIGKILL'), END_LIMIT);
+          await exited;
+          clearTimeout(limit);
+        }
+        await exited;
+      },
+    };
+  } catch (error) {
+    child.kill('SIGKILL');
+    await exited;
+    throw error;
+  }
+}
+
+function seen(child: ChildProcess, ready: RegExp[], limit: number, command: string): Promise<RegExpMatchArray[]> {
+  return new Promise((resolve, reject) => {
+    const last: string[] = [];
+    const matches: (RegExpMatchArray | undefined)[] = ready.map(() => undefined);
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      reject(new Error([`${command} ${why}`, ...last].join('\n  ')));
+    };
+    const timer = setTimeout(() => fail(`was not ready in ${limit} ms; its last lines:`), limit);
+    child.once('error', (error) => fail(`could not be started: ${error.message}`));
+    child.once('exit', (code, signal) => fail(`ended early (${code ?? signal}); its last lines:`));
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      // Read to the end, so that the pipe never fills up.
+      createInterface({ input: stream }).on('line', (line) => {
+        last.push(line);
+        if (last.length > 20) last.shift();
+        for (const [index, pattern] of ready.entries()) matches[index] ??= line.match(pattern) ?? undefined;
+        if (!matches.every((match) => match !== undefined)) return;
+        clearTimeout(timer);
+        resolve(matches);
+      });
+    }
+  });
+}
