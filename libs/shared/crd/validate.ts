@@ -71,6 +71,16 @@ function problemOf(issue: z.core.$ZodIssue, value: unknown): string {
   }
 }
 
+/** An empty text is also of the wrong form, but one of the two says it all. */
+function firstOfEachPath(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  const first = new Map<string, z.core.$ZodIssue>();
+  for (const issue of issues) {
+    const path = written('spec', issue.path);
+    if (!first.has(path)) first.set(path, issue);
+  }
+  return [...first.values()];
+}
+
 /** Every value that a rule's path names, with the steps that lead there. Missing ones are left out. */
 function placesOf(value: unknown, pattern: readonly string[]): { steps: PropertyKey[]; value: unknown }[] {
   return pattern.reduce<{ steps: PropertyKey[]; value: unknown }[]>(
@@ -116,7 +126,7 @@ const schema = specSchema();
 export function validateSpec(input: unknown): Validated {
   const given = defaulted(input ?? undefined, schema);
   const parsed = specDeclaration.safeParse(given);
-  const issues = parsed.success ? [] : parsed.error.issues;
+  const issues = parsed.success ? [] : firstOfEachPath(parsed.error.issues);
   const problems = [
     ...issues.map((issue): Problem => {
       const value = valueAt(given, issue.path);
