@@ -144,19 +144,20 @@ export function nextActionTime(
   pod: Pod,
   spec: ResolvedSpec,
   now: number,
-  last: { withheld?: boolean; refusedKill?: number } = {},
+  last: { withheld?: boolean; refusedKill?: number | undefined } = {},
 ): number | undefined {
   const marks = marksOf(pod);
   if (marks.traffic !== 'no' || pod.terminating) return undefined;
   const { activator } = activatorOf(marks, spec);
   const due = dueAt(marks, pod.uid, activator, now);
   if (due === undefined) return now;
+  let next = due;
   if (isExhausted(marks, activator)) {
     if (marks.exempt || (activator.mode === 'retryAndKill' && pod.owner === undefined))
-      return comesBackAt(marks, pod.uid, activator, now, 'never');
-    if (last.refusedKill !== undefined) return Math.max(due, last.refusedKill);
+      next = comesBackAt(marks, pod.uid, activator, now, 'never') ?? now;
+    else if (last.refusedKill !== undefined) next = Math.max(due, last.refusedKill);
   }
-  return last.withheld === true && due <= now ? now + lookAgainMilliseconds(activator) : due;
+  return last.withheld === true && next <= now ? now + lookAgainMilliseconds(activator) : next;
 }
 
 export const lookAgainMilliseconds = (activator: ResolvedActivator): number =>
