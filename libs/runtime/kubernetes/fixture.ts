@@ -1,0 +1,49 @@
+/** What the tests of this folder share: a cluster, a namespace of its own for each file, pods. */
+import { randomUUID } from 'node:crypto';
+import pino from 'pino';
+import { connectKubernetes, type Kubernetes } from './client.ts';
+import { PATHS, pathIn } from './resources.ts';
+import type { RawPod } from '@kubervisor/shared/pods/pod';
+import { readPod } from '@kubervisor/shared/pods/codec';
+import type { Pod } from '@kubervisor/shared/pods/pod';
+
+export const silent = pino({ level: 'silent' });
+
+export interface Fixture {
+  kubeconfigFile: string;
+  kubernetes: Kubernetes;
+  namespace: string;
+  createPod(name: string, metadata?: object): Promise<Pod>;
+  end(): Promise<void>;
+}
+
+export async function startFixture(): Promise<Fixture> {
+  // eslint-disable-next-line no-restricted-globals
+  const kubeconfigFile = process.env.TEST_KUBECONFIG ?? '';
+  const kubernetes = connectKubernetes({ kubeconfigFile, userAgent: 'kubervisor-tests' }, silent);
+  const namespace = `test-${randomUUID().slice(0, 8)}`;
+  await kubernetes.api.request('POST', '/api/v1/namespaces', { body: { metadata: { name: namespace } } });
+  return {
+    kubeconfigFile,
+    kubernetes,
+    namespace,
+    async createPod(name, metadata = {}) {
+      const body = {
+        metadata: { name, ...metadata },
+        spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'registry.example/main' }] },
+      };
+      // A namespace has its ServiceAccount a moment after it was made; without it the API server admits no pod.
+      for (;;) {
+        try {
+          return readPod(await kubernetes.api.request<RawPod>('POST', pathIn(PATHS.pods, namespace), { body }));
+        } catch (error) {
+          if ((error as { status?: number }).status !== 403) throw error;
+        }
+      }
+    },
+    async end() {
+      await kubernetes.api.request('DELETE', `/api/v1/namespaces/${namespace}`);
+      await kubernetes.close();
+    },
+  };
+}
