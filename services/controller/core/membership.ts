@@ -29,10 +29,15 @@ export interface MembershipChange {
 }
 
 /** What is to be done to this pod; undefined: nothing. */
-export function decideMembership(pod: Pod, { supervised, activatedSelectors }: NamespaceView, now: number): MembershipChange | undefined {
+export function decideMembership(
+  pod: Pod,
+  { supervised, activatedSelectors }: NamespaceView,
+  now: number,
+): MembershipChange | undefined {
   if (pod.terminating || pod.finished) return undefined;
   const marks = marksOf(pod);
-  const matches = (candidate: Supervised): boolean => candidate.selector !== undefined && selects(candidate.selector, pod.labels);
+  const matches = (candidate: Supervised): boolean =>
+    candidate.selector !== undefined && selects(candidate.selector, pod.labels);
   const lacksTraffic = marks.traffic === undefined;
 
   if (marks.name !== undefined) {
@@ -40,7 +45,12 @@ export function decideMembership(pod: Pod, { supervised, activatedSelectors }: N
     if (owner === undefined) return { edit: EDITS.release(pod), reason: 'Orphaned', confirmMissing: marks.name };
     if (!matches(owner)) return { edit: EDITS.release(pod), reason: 'NoLongerSelected', resource: owner };
     if (lacksTraffic) {
-      return { edit: EDITS.letIn(pod), reason: 'Adopted', resource: owner, templateWithoutLabel: pod.owner !== undefined };
+      return {
+        edit: EDITS.letIn(pod),
+        reason: 'Adopted',
+        resource: owner,
+        templateWithoutLabel: pod.owner !== undefined,
+      };
     }
     if (marks.traffic === 'no' && !enforces(owner, marks.strategy)) {
       return { edit: EDITS.activate(pod, { at: now }), reason: 'NotEnforced', resource: owner };

@@ -33,14 +33,25 @@ export interface Memory {
   readonly refusedKills: Readonly<Record<string, RefusedKill>>;
   readonly breakers: Readonly<Record<string, BreakerMemory>>;
   /** What the last activation did not do, and when it ended. */
-  readonly activation?: { readonly endedAt: number; readonly withheld: readonly Withheld[]; readonly errors: readonly string[] };
+  readonly activation?: {
+    readonly endedAt: number;
+    readonly withheld: readonly Withheld[];
+    readonly errors: readonly string[];
+  };
   /** Errors of the last evaluation as a whole. */
   readonly errors: readonly string[];
   /** Rounds in a row that ended without a decision, or without a fact at all. */
   readonly missing: number;
 }
 
-export const NEW_MEMORY: Memory = { history: {}, simulated: {}, refusedKills: {}, breakers: {}, errors: [], missing: 0 };
+export const NEW_MEMORY: Memory = {
+  history: {},
+  simulated: {},
+  refusedKills: {},
+  breakers: {},
+  errors: [],
+  missing: 0,
+};
 
 /** The fact of an evaluation. Facts of rounds that decided nothing leave all but the errors as it is (V1). */
 export function rememberEvaluation(memory: Memory, fact: EvaluationCompleted, spec: ResolvedSpec, now: number): Memory {
@@ -91,7 +102,9 @@ function nextHistory(
 ): Record<string, string> {
   if (of <= 1) return {};
   const anomalous = new Set(
-    fact.outcomes.filter((outcome) => outcome.breaker === breaker && outcome.outcome === 'anomalous').map(({ uid }) => uid),
+    fact.outcomes
+      .filter((outcome) => outcome.breaker === breaker && outcome.outcome === 'anomalous')
+      .map(({ uid }) => uid),
   );
   const after = { ...before };
   for (const uid of fact.judged[breaker] ?? []) {
@@ -100,13 +113,17 @@ function nextHistory(
   return after;
 }
 
-/** The fact of an activation. `pods`: the fleet as the cache has it, by uid. */
-export function rememberActivation(
-  memory: Memory,
-  fact: ActivationCompleted,
-  spec: ResolvedSpec,
-  now: number,
-): Memory {
+/**
+ * The last fact of an earlier leader's: good for status alone. What `confirm` counts and what a dry run believes begins anew. Once;
+ * later looks at the same fact find the memory filled.
+ */
+export function seedFrom(memory: Memory, fact: EvaluationCompleted, spec: ResolvedSpec, now: number): Memory {
+  if (Object.keys(memory.breakers).length > 0 || fact.outcome !== 'completed') return memory;
+  return { ...memory, breakers: rememberEvaluation(memory, fact, spec, now).breakers };
+}
+
+/** The fact of an activation. */
+export function rememberActivation(memory: Memory, fact: ActivationCompleted, spec: ResolvedSpec, now: number): Memory {
   if (fact.outcome !== 'completed') return memory;
   const simulated = { ...memory.simulated };
   for (const action of fact.actions) {
@@ -115,8 +132,14 @@ export function rememberActivation(
     if (action.action === 'killed') delete simulated[action.uid];
     else if (action.action === 'paused' && known !== undefined) simulated[action.uid] = { ...known, traffic: 'pause' };
     else if (action.action === 'activated') {
-      simulated[action.uid] = { uid: action.uid, traffic: 'yes', retryCount: action.retryCount, activatedAt: action.at };
-    } else if (action.action === 'stamped' && known !== undefined) simulated[action.uid] = { ...known, breakAt: action.at };
+      simulated[action.uid] = {
+        uid: action.uid,
+        traffic: 'yes',
+        retryCount: action.retryCount,
+        activatedAt: action.at,
+      };
+    } else if (action.action === 'stamped' && known !== undefined)
+      simulated[action.uid] = { ...known, breakAt: action.at };
   }
   const refusedKills: Record<string, RefusedKill> = {};
   for (const { uid, reason, enforced, breaker } of fact.withheld) {
@@ -131,7 +154,12 @@ export function rememberActivation(
     const { activator } = activatorOf(breaker === undefined ? {} : { strategy: breaker }, spec);
     refusedKills[uid] = { refusals, nextAttempt: now + killRetryMilliseconds(refusals, activator) };
   }
-  return { ...memory, simulated, refusedKills, activation: { endedAt: now, withheld: fact.withheld, errors: fact.errors } };
+  return {
+    ...memory,
+    simulated,
+    refusedKills,
+    activation: { endedAt: now, withheld: fact.withheld, errors: fact.errors },
+  };
 }
 
 /** A round ended without any fact. */
@@ -141,12 +169,17 @@ export const rememberMissing = (memory: Memory): Memory => ({ ...memory, missing
 export function prune(memory: Memory, pods: readonly Pod[], spec: ResolvedSpec, active: boolean): Memory {
   const alive = new Set(pods.map(({ uid }) => uid));
   const breakers = new Map(spec.breakers.map((breaker) => [breaker.name, breaker]));
-  const keep = <Value>(map: Readonly<Record<string, Value>>, kept: (key: string, value: Value) => boolean): Record<string, Value> =>
-    Object.fromEntries(Object.entries(map).filter(([key, value]) => kept(key, value)));
+  const keep = <Value>(
+    map: Readonly<Record<string, Value>>,
+    kept: (key: string, value: Value) => boolean,
+  ): Record<string, Value> => Object.fromEntries(Object.entries(map).filter(([key, value]) => kept(key, value)));
   return {
     ...memory,
     history: Object.fromEntries(
-      Object.entries(keep(memory.history, (name) => breakers.has(name))).map(([name, bits]) => [name, keep(bits, (uid) => alive.has(uid))]),
+      Object.entries(keep(memory.history, (name) => breakers.has(name))).map(([name, bits]) => [
+        name,
+        keep(bits, (uid) => alive.has(uid)),
+      ]),
     ),
     // F4 for the simulation: what now enforces, or does not even simulate, holds nobody out in it either.
     simulated: keep(memory.simulated, (uid, pod) => {
@@ -156,6 +189,9 @@ export function prune(memory: Memory, pods: readonly Pod[], spec: ResolvedSpec, 
       return pod.traffic === 'yes' ? spec.mode !== 'disabled' : mode === 'dryRun' || (mode === 'enforce' && !active);
     }),
     refusedKills: keep(memory.refusedKills, (uid) => alive.has(uid)),
-    breakers: keep(memory.breakers, (name) => breakers.get(name) !== undefined && breakers.get(name)?.mode !== 'disabled'),
+    breakers: keep(
+      memory.breakers,
+      (name) => breakers.get(name) !== undefined && breakers.get(name)?.mode !== 'disabled',
+    ),
   };
 }

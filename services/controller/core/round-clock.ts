@@ -40,16 +40,25 @@ export function claimSeen(clock: RoundClock, revision: number, now: number): Rou
 
 const ATTEMPT_AGAIN = 1000;
 /** 1, 2, 4 … s, at most a period (W1). */
-const backOff = (failures: number, period: number): number => Math.min(ATTEMPT_AGAIN * 2 ** Math.min(failures - 1, 20), period);
+const backOff = (failures: number, period: number): number =>
+  Math.min(ATTEMPT_AGAIN * 2 ** Math.min(failures - 1, 20), period);
 
 /** A fact is in; also one of a round that was given up, or of another leader's. */
-export function factSeen(clock: RoundClock, fact: { round: Round; claim: Claim; outcome: RoundOutcome }, period: number, now: number): RoundClock {
+export function factSeen(
+  clock: RoundClock,
+  fact: { round: Round; claim: Claim; outcome: RoundOutcome },
+  period: number,
+  now: number,
+): RoundClock {
   let next = clock;
   if (fact.claim.outcome === 'claimed') {
     // An old fact must not turn the clock back to a revision that was superseded since.
     const { open, ...rest } = next;
-    const settled = [...next.settled.filter((revision) => revision !== fact.claim.revision), fact.claim.revision].slice(-SETTLED_KEPT);
-    if (open === undefined || open.revision === fact.claim.revision) next = { ...rest, settled, revision: Math.max(next.revision, fact.claim.revision) };
+    const settled = [...next.settled.filter((revision) => revision !== fact.claim.revision), fact.claim.revision].slice(
+      -SETTLED_KEPT,
+    );
+    if (open === undefined || open.revision === fact.claim.revision)
+      next = { ...rest, settled, revision: Math.max(next.revision, fact.claim.revision) };
     else next = { ...next, settled };
   } else if (fact.claim.outcome === 'refused' && fact.round === clock.underWay?.round) {
     // What was found stands, even if it is lower or nothing: the bucket may have been emptied.
@@ -78,7 +87,10 @@ export function permission(clock: RoundClock, period: number, now: number): Perm
   const { underWay, open } = clock;
   if (underWay !== undefined) {
     const claimedSince = open !== undefined && open.seenAt >= underWay.publishedAt ? open.seenAt : undefined;
-    const end = claimedSince !== undefined ? claimedSince + CLAIM_EXPIRY : underWay.publishedAt + underWay.timeout + UNCLAIMED_SLACK;
+    const end =
+      claimedSince !== undefined
+        ? claimedSince + CLAIM_EXPIRY
+        : underWay.publishedAt + underWay.timeout + UNCLAIMED_SLACK;
     if (now < end) return { may: false, at: end, clock };
     const { underWay: _, ...rest } = current;
     const failures = clock.failures + 1;

@@ -59,9 +59,17 @@ export function composeStatus(input: StatusInput): KubervisorServiceStatus {
     available: counts.available,
     ...(floor !== undefined && { floor }),
     breakers: (resolved?.breakers ?? []).map((breaker) =>
-      breakerStatus(breaker.name, floorOf(counts.total, breaker), memory.breakers[breaker.name]),
+      breakerStatus(
+        breaker.name,
+        floorOf(counts.total, breaker),
+        memory.breakers[breaker.name],
+        previous?.breakers?.find(({ name }) => name === breaker.name),
+      ),
     ),
-    pods: resolved === undefined ? [] : [...podsOut(input, fleet), ...podsOutInDryRun(input, fleet)].slice(0, MAX_STATUS_PODS),
+    pods:
+      resolved === undefined
+        ? []
+        : [...podsOut(input, fleet), ...podsOutInDryRun(input, fleet)].slice(0, MAX_STATUS_PODS),
   };
 }
 
@@ -73,8 +81,14 @@ function highestFloor({ enforcing, resolved }: Supervised, total: number): numbe
   return floors.length === 0 ? undefined : Math.max(...floors);
 }
 
-function breakerStatus(name: string, floor: number, memory: BreakerMemory | undefined): BreakerStatus {
-  if (memory === undefined) return { name, floor };
+/** A new leader knows of no evaluation yet: until the first, what stands is left. */
+function breakerStatus(
+  name: string,
+  floor: number,
+  memory: BreakerMemory | undefined,
+  previous: BreakerStatus | undefined,
+): BreakerStatus {
+  if (memory === undefined) return { ...previous, name, floor };
   const { report, endedAt, consecutiveErrors, broken, withheld } = memory;
   const message = breakerMessage(memory);
   return {
@@ -99,7 +113,9 @@ function breakerMessage({ report, withheld }: BreakerMemory): string {
       report.error === undefined ? undefined : `${report.error.reason}: ${report.error.message}`,
       report.message,
       ...[...reasons].map(([reason, count]) => `${count} withheld: ${reason}`),
-      ignored.length === 0 ? undefined : `ignored: ${ignored.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
+      ignored.length === 0
+        ? undefined
+        : `ignored: ${ignored.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
       ...report.warnings.map((warning) => `warning: ${warning}`),
     ]
       .filter((part) => part !== undefined && part !== '')
@@ -107,10 +123,13 @@ function breakerMessage({ report, withheld }: BreakerMemory): string {
   );
 }
 
-const cut = (text: string): string => (text.length > MAX_STATUS_MESSAGE ? `${text.slice(0, MAX_STATUS_MESSAGE - 1)}…` : text);
+const cut = (text: string): string =>
+  text.length > MAX_STATUS_MESSAGE ? `${text.slice(0, MAX_STATUS_MESSAGE - 1)}…` : text;
 
 function podsOut({ supervised: { resolved }, memory, now }: StatusInput, fleet: readonly Pod[]): PodStatus[] {
-  const held = new Map(memory.activation?.withheld.filter(({ enforced }) => enforced).map((withheld) => [withheld.uid, withheld]));
+  const held = new Map(
+    memory.activation?.withheld.filter(({ enforced }) => enforced).map((withheld) => [withheld.uid, withheld]),
+  );
   return fleet
     .filter((pod) => ['no', 'pause'].includes(marksOf(pod).traffic ?? ''))
     .sort(byTimeOut)
@@ -118,10 +137,11 @@ function podsOut({ supervised: { resolved }, memory, now }: StatusInput, fleet: 
       const holder = marksOf(pod).traffic === 'no' ? held.get(pod.uid) : undefined;
       const heldBy = holder === undefined || holder.reason === 'WaitNotOver' ? undefined : holder.reason;
       const refused = memory.refusedKills[pod.uid];
+      const since = heldBy === undefined ? now : Math.min(now, memory.activation?.endedAt ?? now);
       const next =
         resolved === undefined
           ? undefined
-          : nextActionTime(pod, resolved, now, {
+          : nextActionTime(pod, resolved, since, {
               withheld: heldBy !== undefined,
               ...(refused !== undefined && { refusedKill: refused.nextAttempt }),
             });
@@ -137,7 +157,13 @@ function podsOut({ supervised: { resolved }, memory, now }: StatusInput, fleet: 
 function podsOutInDryRun({ supervised: { resolved }, memory, now }: StatusInput, fleet: readonly Pod[]): PodStatus[] {
   return fleet.flatMap((pod) => {
     const simulated = memory.simulated[pod.uid];
-    if (simulated === undefined || simulated.traffic === 'yes' || marksOf(pod).traffic !== 'yes' || resolved === undefined) return [];
+    if (
+      simulated === undefined ||
+      simulated.traffic === 'yes' ||
+      marksOf(pod).traffic !== 'yes' ||
+      resolved === undefined
+    )
+      return [];
     const believed = asSimulated(pod, simulated);
     const paused = simulated.traffic === 'pause';
     return [
@@ -195,7 +221,12 @@ const byTimeOut = (one: Pod, other: Pod): number =>
 
 function conditionsOf(input: StatusInput, available: number, floor: number | undefined): StatusCondition[] {
   const { supervised, previous, now } = input;
-  const condition = (type: string, status: boolean | 'Unknown', reason: ConditionReason, message?: string): StatusCondition => {
+  const condition = (
+    type: string,
+    status: boolean | 'Unknown',
+    reason: ConditionReason,
+    message?: string,
+  ): StatusCondition => {
     const value = status === 'Unknown' ? 'Unknown' : status ? 'True' : 'False';
     const before = previous?.conditions?.find((other) => other.type === type);
     return {
@@ -223,10 +254,20 @@ function conditionsOf(input: StatusInput, available: number, floor: number | und
   ];
   const ready = input.fleetTooLarge
     ? condition('Ready', false, 'FleetTooLarge')
-    : condition('Ready', true, 'Reconciled', [`${CONDITIONS.Reconciled}.`, ...warnings.map((warning) => `Warning: ${warning}.`)].join(' '));
+    : condition(
+        'Ready',
+        true,
+        'Reconciled',
+        [`${CONDITIONS.Reconciled}.`, ...warnings.map((warning) => `Warning: ${warning}.`)].join(' '),
+      );
   const mode = supervised.spec?.mode;
   const active = supervised.active
-    ? condition('Active', true, 'SelectorActivated', `${CONDITIONS.SelectorActivated}${mode === 'enforce' ? '' : `; mode ${mode}: nobody is broken`}.`)
+    ? condition(
+        'Active',
+        true,
+        'SelectorActivated',
+        `${CONDITIONS.SelectorActivated}${mode === 'enforce' ? '' : `; mode ${mode}: nobody is broken`}.`,
+      )
     : condition('Active', false, 'SelectorNotActivated');
   const degraded = degradations(input, available, floor);
   const [worst] = degraded;
@@ -240,21 +281,34 @@ function conditionsOf(input: StatusInput, available: number, floor: number | und
 }
 
 /** All that keeps the resource from working, the most telling first. */
-function degradations({ memory }: StatusInput, available: number, floor: number | undefined): { reason: ConditionReason; message: string }[] {
+function degradations(
+  { memory }: StatusInput,
+  available: number,
+  floor: number | undefined,
+): { reason: ConditionReason; message: string }[] {
   const found: { reason: ConditionReason; message: string }[] = [];
   if (memory.missing >= MISSING_ROUNDS_SHOWN) {
     const errors = memory.errors.length === 0 ? '' : ` Last error: ${memory.errors[0]}.`;
-    found.push({ reason: 'RoundsMissing', message: `${memory.missing} evaluations in a row came to no decision.${errors}` });
+    found.push({
+      reason: 'RoundsMissing',
+      message: `${memory.missing} evaluations in a row came to no decision.${errors}`,
+    });
   }
   for (const { report } of Object.values(memory.breakers)) {
     if (report.result === 'panic') {
-      found.push({ reason: 'FleetAnomalous', message: `Breaker ${report.name}: ${report.message ?? CONDITIONS.FleetAnomalous}.` });
+      found.push({
+        reason: 'FleetAnomalous',
+        message: `Breaker ${report.name}: ${report.message ?? CONDITIONS.FleetAnomalous}.`,
+      });
     }
   }
   for (const { report, consecutiveErrors } of Object.values(memory.breakers)) {
     if (report.error !== undefined) {
       const times = consecutiveErrors === 1 ? '' : ` (${consecutiveErrors} times in a row)`;
-      found.push({ reason: 'DetectorFailing', message: `Breaker ${report.name}: ${report.error.reason}: ${report.error.message}${times}.` });
+      found.push({
+        reason: 'DetectorFailing',
+        message: `Breaker ${report.name}: ${report.error.reason}: ${report.error.message}${times}.`,
+      });
     }
   }
   if (floor !== undefined && available < floor) {
@@ -268,7 +322,14 @@ export function isWorthWriting(before: KubervisorServiceStatus | undefined, afte
   return before === undefined || timeless(before) !== timeless(after);
 }
 
-const TIMES = new Set(['lastProbeTime', 'lastEvaluationTime', 'lastTransitionTime', 'nextActionTime', 'startTime', 'since']);
+const TIMES = new Set([
+  'lastProbeTime',
+  'lastEvaluationTime',
+  'lastTransitionTime',
+  'nextActionTime',
+  'startTime',
+  'since',
+]);
 
 function timeless(status: KubervisorServiceStatus): string {
   return JSON.stringify(sorted(status));

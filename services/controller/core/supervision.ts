@@ -19,7 +19,7 @@ export interface Resource {
   createdAt: number;
   terminating: boolean;
   spec: unknown;
-  status: Record<string, unknown> | undefined;
+  status: unknown;
 }
 
 export interface ServiceView {
@@ -45,7 +45,8 @@ export interface Supervised {
   enforcing: boolean;
 }
 
-const byAge = (one: Resource, other: Resource): number => one.createdAt - other.createdAt || (one.uid < other.uid ? -1 : 1);
+const byAge = (one: Resource, other: Resource): number =>
+  one.createdAt - other.createdAt || (one.uid < other.uid ? -1 : 1);
 
 const describe = (problems: readonly Problem[]): string =>
   problems
@@ -54,14 +55,20 @@ const describe = (problems: readonly Problem[]): string =>
     .join('; ');
 
 /** All resources of one namespace, by name. `services` by name. */
-export function superviseNamespace(resources: readonly Resource[], services: ReadonlyMap<string, ServiceView>): Map<string, Supervised> {
+export function superviseNamespace(
+  resources: readonly Resource[],
+  services: ReadonlyMap<string, ServiceView>,
+): Map<string, Supervised> {
   const supervised = new Map<string, Supervised>();
   const owners = new Map<string, Resource>();
   for (const resource of [...resources].sort(byAge)) {
     const base = { resource, active: false, enforcing: false };
     const checked = validateResource({ metadata: { name: resource.name }, spec: resource.spec });
     if ('problems' in checked) {
-      supervised.set(resource.name, { ...base, problem: { reason: 'InvalidSpec', message: describe(checked.problems) } });
+      supervised.set(resource.name, {
+        ...base,
+        problem: { reason: 'InvalidSpec', message: describe(checked.problems) },
+      });
       continue;
     }
     const spec = checked.spec;
@@ -87,13 +94,21 @@ export function superviseNamespace(resources: readonly Resource[], services: Rea
       continue;
     }
     const active = isActivated(service.selector);
-    supervised.set(resource.name, { ...valid, selector, active, enforcing: active && spec.mode === 'enforce' && !resource.terminating });
+    supervised.set(resource.name, {
+      ...valid,
+      selector,
+      active,
+      enforcing: active && spec.mode === 'enforce' && !resource.terminating,
+    });
   }
   return supervised;
 }
 
 /** F5: the selectors of the other enforcing, active resources of the namespace. */
-export function othersOf(supervised: Supervised, namespace: ReadonlyMap<string, Supervised>): { name: string; selector: Selector }[] {
+export function othersOf(
+  supervised: Supervised,
+  namespace: ReadonlyMap<string, Supervised>,
+): { name: string; selector: Selector }[] {
   return [...namespace.values()].flatMap((other) =>
     other.resource.name !== supervised.resource.name && other.enforcing && other.selector !== undefined
       ? [{ name: other.resource.name, selector: other.selector }]

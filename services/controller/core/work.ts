@@ -47,7 +47,9 @@ export function evaluationWork(
 ): WorkEvaluate {
   const { resource, selector } = from.supervised;
   const history = Object.fromEntries(
-    from.due.flatMap((name) => (from.memory.history[name] === undefined ? [] : [[name, { ...from.memory.history[name] }]])),
+    from.due.flatMap((name) =>
+      from.memory.history[name] === undefined ? [] : [[name, { ...from.memory.history[name] }]],
+    ),
   );
   return {
     ...common(from),

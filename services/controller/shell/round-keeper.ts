@@ -1,0 +1,339 @@
+/**
+ * Keeps the clock of every resource while this process leads: publishes work when it is due and allowed (W1, W3), takes facts in, and
+ * remembers what they say. One timer a resource; whatever happens to it (a fact, a claim, a changed pod or spec) only asks `step`
+ * again, which looks at all there is and does what is due.
+ */
+import { NotConnected, PayloadTooLarge, StreamMissing, type Bus } from '@kubervisor/runtime/nats/bus';
+import type { Logger } from '@kubervisor/runtime/logs';
+import { activationCompleted, type ActivationCompleted } from '@kubervisor/shared/events/activation-completed';
+import { decodeEvent, encodeEvent, type CloudEvent } from '@kubervisor/shared/events/envelope';
+import { evaluationCompleted, type EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
+import { workSubject, type WorkKind } from '@kubervisor/shared/events/subjects';
+import { workActivate } from '@kubervisor/shared/events/work-activate';
+import { workEvaluate } from '@kubervisor/shared/events/work-evaluate';
+import { CLAIM_EXPIRY } from '@kubervisor/shared/policy/claim';
+import { activationDueAt } from '../core/activation-clock.ts';
+import {
+  NEW_MEMORY,
+  prune,
+  rememberActivation,
+  rememberEvaluation,
+  rememberMissing,
+  seedFrom,
+  type Memory,
+} from '../core/memory.ts';
+import {
+  claimsForgotten,
+  claimSeen,
+  factSeen,
+  NEW_ROUND_CLOCK,
+  permission,
+  published,
+  type RoundClock,
+} from '../core/round-clock.ts';
+import { dueAgain, NEW_SCHEDULE, nextDue, reschedule, takeDue, type Schedule } from '../core/schedule.ts';
+import { othersOf, type Supervised } from '../core/supervision.ts';
+import { activationWork, evaluationWork, type RoundOf } from '../core/work.ts';
+import { keyOf, type Caches } from './caches.ts';
+
+/** What is kept of one resource (by uid) while this process leads. */
+export interface Kept {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  schedule: Schedule;
+  clocks: Record<WorkKind, RoundClock>;
+  memory: Memory;
+  /** Breakers of the last evaluation, to be evaluated again if it came to nothing. */
+  lastDue: readonly string[];
+  /** Rounds of ours whose fact was not taken in yet: each is remembered once, however often it is told. */
+  readonly awaited: Set<string>;
+  fleetTooLarge: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export interface RoundKeeperOptions {
+  bus: Bus;
+  caches: Caches;
+  log: Logger;
+  /** Names this process's rounds and events. */
+  leaderId: string;
+  isLeader: () => boolean;
+  now: () => number;
+  monotonic: () => number;
+  /** Something that status or metrics show may have changed. */
+  changed(kept: Kept, supervised: Supervised): void;
+  roundEnded(kind: WorkKind, outcome: string, kept: Kept): void;
+  counted(kind: WorkKind, result: 'published' | 'failed'): void;
+  poison(kind: string): void;
+  /** No stream listens: they have to be made. */
+  ensure(): void;
+}
+
+export interface RoundKeeper {
+  /** Of a resource that changed, or whose fleet did. */
+  look(supervised: Supervised): void;
+  keptOf(uid: string): Kept | undefined;
+  onClaim(key: string, revision: number): void;
+  onRound(message: { subject: string; text: string }): void;
+  /** The bucket of claims was made anew: live claims were forgotten, so nothing is published until they have run out. */
+  onClaimsForgotten(): void;
+  stop(): void;
+}
+
+/** More facts than that outstanding of one resource were lost. */
+const AWAITED_KEPT = 16;
+
+export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
+  const { bus, caches, log, leaderId, isLeader, now, monotonic } = options;
+  const all = new Map<string, Kept>();
+  let stopped = false;
+  let counter = 0;
+  let holdUntil = -Infinity;
+
+  const keep = ({ resource: { uid, namespace, name } }: Supervised): Kept => {
+    let kept = all.get(uid);
+    if (kept === undefined) {
+      // A resource of the same name that was there a moment ago may still have a worker under way, whose claim has another key:
+      // it is waited out as a claim is.
+      const successor = [...all.values()].some((other) => other.namespace === namespace && other.name === name);
+      const clock = successor ? { ...NEW_ROUND_CLOCK, notBefore: monotonic() + CLAIM_EXPIRY } : NEW_ROUND_CLOCK;
+      kept = {
+        uid,
+        namespace,
+        name,
+        schedule: NEW_SCHEDULE,
+        clocks: { evaluate: clock, activate: clock },
+        memory: NEW_MEMORY,
+        lastDue: [],
+        awaited: new Set(),
+        fleetTooLarge: false,
+        timer: undefined,
+      };
+      all.set(uid, kept);
+    }
+    return kept;
+  };
+  const forget = (kept: Kept): void => {
+    clearTimeout(kept.timer);
+    all.delete(kept.uid);
+  };
+  const present = (kept: Kept): Supervised | undefined => {
+    const supervised = caches.find(kept.namespace, kept.name);
+    return supervised?.resource.uid === kept.uid ? supervised : undefined;
+  };
+  const wake = (kept: Kept, at: number): void => {
+    clearTimeout(kept.timer);
+    // A timer takes at most 2^31 − 1 ms; a period at most a day.
+    kept.timer = setTimeout(() => step(kept), Math.min(Math.max(0, at - monotonic()), 86_400_000));
+  };
+
+  const step = (kept: Kept): void => {
+    clearTimeout(kept.timer);
+    if (stopped || !isLeader()) return;
+    const supervised = present(kept);
+    if (supervised === undefined) {
+      // Kept for a while, so that a successor of the same name knows of it; then forgotten.
+      kept.timer = setTimeout(() => forget(kept), CLAIM_EXPIRY);
+      return;
+    }
+    const { resource, resolved, spec, selector, problem } = supervised;
+    if (
+      problem !== undefined ||
+      resolved === undefined ||
+      spec === undefined ||
+      selector === undefined ||
+      resource.terminating
+    )
+      return;
+    const at = monotonic();
+    if (at < holdUntil) return wake(kept, holdUntil);
+
+    const pods = caches.fleetOf(supervised);
+    kept.memory = prune(kept.memory, pods, resolved, supervised.active);
+    kept.schedule = reschedule(kept.schedule, resolved.breakers, kept.uid, at);
+    const periods = resolved.breakers
+      .filter(({ mode }) => mode !== 'disabled')
+      .map(({ evaluationPeriod }) => evaluationPeriod * 1000);
+    const period = Math.min(...periods, 86_400_000);
+    const round: Omit<RoundOf, 'round' | 'claimRevision'> = {
+      supervised: { ...supervised, spec, selector },
+      memory: kept.memory,
+    };
+    let next = Infinity;
+
+    const allowed = (kind: WorkKind, dueAt: number | undefined): boolean => {
+      const before = kept.clocks[kind];
+      const answer = permission(before, period, at);
+      kept.clocks[kind] = answer.clock;
+      if (answer.clock.failures > before.failures) onMissing(kept, kind, supervised);
+      if (kind === 'evaluate') dueAt = nextDue(kept.schedule);
+      if (!answer.may) {
+        // While a round is under way its end is what to wait for: if it is missed, its breakers are due at once.
+        if (answer.clock.underWay !== undefined) next = Math.min(next, answer.at);
+        else if (dueAt !== undefined) next = Math.min(next, Math.max(dueAt, answer.at));
+        return false;
+      }
+      if (dueAt === undefined) return false;
+      if (dueAt > at) next = Math.min(next, dueAt);
+      return dueAt <= at;
+    };
+
+    if (allowed('evaluate', nextDue(kept.schedule))) {
+      const taken = takeDue(kept.schedule, resolved.breakers, kept.uid, at);
+      kept.schedule = taken.schedule;
+      kept.lastDue = taken.due;
+      const others = othersOf(supervised, caches.view(kept.namespace).supervised);
+      const timeout = Math.max(
+        ...resolved.breakers
+          .filter(({ name }) => taken.due.includes(name))
+          .map((breaker) => breaker.timeoutSeconds * 1000),
+      );
+      publish(kept, 'evaluate', timeout, period, (id, claimRevision) =>
+        encodeEvent(
+          workEvaluate,
+          keyOf(kept),
+          evaluationWork({ ...round, round: id, claimRevision, due: taken.due, pods, others }),
+          stamp(id),
+        ),
+      );
+      // Its fact, or the lack of one, wakes the resource; the clock knows when the lack is certain.
+      const answer = permission(kept.clocks.evaluate, period, at);
+      if (!answer.may) next = Math.min(next, answer.at);
+    }
+    const wallDue = activationDueAt({ supervised, resolved, pods, memory: kept.memory, now: now() });
+    const activationDue = wallDue === undefined ? undefined : at + (wallDue - now());
+    if (allowed('activate', activationDue)) {
+      publish(kept, 'activate', 0, period, (id, claimRevision) =>
+        encodeEvent(workActivate, keyOf(kept), activationWork({ ...round, round: id, claimRevision }), stamp(id)),
+      );
+      const answer = permission(kept.clocks.activate, period, at);
+      if (!answer.may) next = Math.min(next, answer.at);
+    }
+    if (next < Infinity) wake(kept, next);
+    options.changed(kept, supervised);
+  };
+
+  const stamp = (id: string) => ({ id, source: `/kubervisor/controller/${leaderId}`, time: now() });
+
+  function onMissing(kept: Kept, kind: WorkKind, supervised: Supervised): void {
+    log.warn(
+      { namespace: kept.namespace, service: supervised.spec?.service, resource: kept.name, kind },
+      'round ended without a fact',
+    );
+    options.roundEnded(kind, 'missing', kept);
+    if (kind === 'evaluate') {
+      kept.memory = rememberMissing(kept.memory);
+      kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
+    }
+  }
+
+  function publish(
+    kept: Kept,
+    kind: WorkKind,
+    timeout: number,
+    period: number,
+    message: (id: string, claimRevision: number) => CloudEvent,
+  ): void {
+    const id = `${leaderId}-${(counter += 1)}`;
+    const event = message(id, kept.clocks[kind].revision);
+    // Before it is sent, for its fact may be here before the server's word that it was stored.
+    kept.clocks[kind] = published(kept.clocks[kind], id, timeout, monotonic());
+    kept.awaited.add(id);
+    for (const old of kept.awaited) if (kept.awaited.size > AWAITED_KEPT) kept.awaited.delete(old);
+    bus.publish(workSubject(kind, kept), event, { messageId: id }).then(
+      () => {
+        options.counted(kind, 'published');
+        if (kind === 'evaluate') kept.fleetTooLarge = false;
+      },
+      (error: unknown) => {
+        options.counted(kind, 'failed');
+        log.warn(
+          { namespace: kept.namespace, resource: kept.name, kind, round: id, err: error },
+          'work could not be published',
+        );
+        if (error instanceof PayloadTooLarge) kept.fleetTooLarge = true;
+        if (error instanceof StreamMissing) options.ensure();
+        const notSent =
+          error instanceof PayloadTooLarge ||
+          error instanceof StreamMissing ||
+          (error instanceof Error && error.cause instanceof NotConnected);
+        // Otherwise it may have been stored all the same: then its fact, or the lack of one, ends the round.
+        if (!notSent) return;
+        kept.awaited.delete(id);
+        const claim = { outcome: 'notTried', revision: 0 } as const;
+        kept.clocks[kind] = factSeen(kept.clocks[kind], { round: id, claim, outcome: 'failed' }, period, monotonic());
+        if (kind === 'evaluate') {
+          kept.memory = rememberMissing(kept.memory);
+          kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
+        }
+        step(kept);
+      },
+    );
+  }
+
+  const onFact = (kind: WorkKind, fact: EvaluationCompleted | ActivationCompleted): void => {
+    const kept = all.get(fact.resource.uid);
+    if (kept === undefined) return;
+    const supervised = present(kept);
+    const period = Math.min(
+      ...(supervised?.resolved?.breakers.map(({ evaluationPeriod }) => evaluationPeriod * 1000) ?? []),
+      86_400_000,
+    );
+    const current = kept.clocks[kind].underWay?.round === fact.round;
+    kept.clocks[kind] = factSeen(kept.clocks[kind], fact, period, monotonic());
+    // Where a message was delivered twice, the one that was refused may tell first: the other's fact is still to come.
+    const ours = fact.claim.outcome === 'refused' ? kept.awaited.has(fact.round) : kept.awaited.delete(fact.round);
+    if (ours) options.roundEnded(kind, fact.outcome, kept);
+    if (supervised?.resolved !== undefined) {
+      if (kind === 'evaluate') {
+        const evaluation = fact as EvaluationCompleted;
+        if (ours) kept.memory = rememberEvaluation(kept.memory, evaluation, supervised.resolved, now());
+        else if (!fact.round.startsWith(`${leaderId}-`))
+          kept.memory = seedFrom(kept.memory, evaluation, supervised.resolved, now());
+        if (current && fact.outcome !== 'completed') kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
+      } else if (ours) {
+        kept.memory = rememberActivation(kept.memory, fact as ActivationCompleted, supervised.resolved, now());
+      }
+    }
+    step(kept);
+  };
+
+  return {
+    look: (supervised) => step(keep(supervised)),
+    keptOf: (uid) => all.get(uid),
+    onClaim(key, revision) {
+      const at = key.lastIndexOf('.');
+      const kind = key.slice(at + 1);
+      const kept = all.get(key.slice(0, at));
+      if (kept === undefined || (kind !== 'evaluate' && kind !== 'activate')) return;
+      kept.clocks[kind] = claimSeen(kept.clocks[kind], revision, monotonic());
+      step(kept);
+    },
+    onRound({ subject, text }) {
+      const kind: WorkKind = subject.split('.')[2] === 'activate' ? 'activate' : 'evaluate';
+      const decoded =
+        kind === 'evaluate' ? decodeEvent(evaluationCompleted, text) : decodeEvent(activationCompleted, text);
+      if (decoded.ok) onFact(kind, decoded.event.data);
+      else {
+        options.poison(`round.${kind}`);
+        log.warn({ subject, problem: decoded.problem }, 'fact does not parse');
+      }
+    },
+    onClaimsForgotten() {
+      holdUntil = monotonic() + CLAIM_EXPIRY;
+      for (const kept of all.values()) {
+        kept.clocks = {
+          evaluate: claimsForgotten(kept.clocks.evaluate),
+          activate: claimsForgotten(kept.clocks.activate),
+        };
+        step(kept);
+      }
+    },
+    stop() {
+      stopped = true;
+      for (const kept of all.values()) clearTimeout(kept.timer);
+      all.clear();
+    },
+  };
+}
