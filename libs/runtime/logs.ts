@@ -9,7 +9,8 @@ export function createLogger(
   service: string,
   level: string,
   instance: string = hostname(),
-  destination?: pino.DestinationStream,
+  // Written at once: buffered lines would be lost where the process ends just then, and the last line is the one that says why.
+  destination: pino.DestinationStream = pino.destination({ dest: 1, sync: true }),
 ): Logger {
   const options: pino.LoggerOptions = {
     level,
@@ -18,7 +19,7 @@ export function createLogger(
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: describeError },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  return pino(options, destination);
 }
 
 const MAX_MESSAGE = 300;

@@ -1,12 +1,12 @@
 /** The breaker's side of `POST /v1/verdicts`. It never throws: a detector that could not answer is an answer (V1 holds everything). */
-import { Agent, request, type Dispatcher } from 'undici';
 import {
   evaluationResponse,
   type EvaluationRequest,
   type EvaluationResponse,
 } from '@kubervisor/shared/detection/service';
 import type { DetectorErrorReason } from '@kubervisor/shared/reasons';
-import { BodyTooLarge, readBounded } from './bounded-body.ts';
+import { Agent, type Dispatcher } from 'undici';
+import { BodyTooLarge, errorCode, exchange } from './exchange.ts';
 
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
@@ -25,34 +25,21 @@ export async function askDetector(
 ): Promise<EvaluationResponse> {
   const signal = AbortSignal.timeout(timeoutMilliseconds);
   try {
-    const answer = await post(`${url.replace(/\/+$/, '')}/v1/verdicts`, JSON.stringify(evaluation), signal, dispatcher);
-    if (answer.status !== 200) return failed('BadStatus', `the detector answered ${answer.status}`);
-    const parsed = evaluationResponse.safeParse(parseJson(answer.text));
+    const { status, text } = await exchange(`${url.replace(/\/+$/, '')}/v1/verdicts`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(evaluation),
+      signal,
+      dispatcher,
+      maxBytes: MAX_ANSWER_BYTES,
+    });
+    if (status !== 200) return failed('BadStatus', `the detector answered ${status}`);
+    const parsed = evaluationResponse.safeParse(parseJson(text));
     return parsed.success ? parsed.data : failed('BadAnswer', 'the answer of the detector is not of the agreed shape');
   } catch (error) {
     if (signal.aborted) return failed('Timeout', `no answer of the detector within ${timeoutMilliseconds} ms`);
     if (error instanceof BodyTooLarge) return failed('TooLarge', `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
-    return failed('Unreachable', `no connection to the detector (${codeOf(error)})`);
-  }
-}
-
-async function post(url: string, body: string, signal: AbortSignal, dispatcher: Dispatcher) {
-  const once = async () => {
-    const response = await request(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body,
-      signal,
-      dispatcher,
-    });
-    return { status: response.statusCode, text: await readBounded(response.body, MAX_ANSWER_BYTES) };
-  };
-  try {
-    return await once();
-  } catch (error) {
-    // A kept connection may have been closed by the other end just now. To ask twice is harmless: an evaluation changes nothing.
-    if (signal.aborted || !['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(codeOf(error))) throw error;
-    return once();
+    return failed('Unreachable', `no connection to the detector (${errorCode(error)})`);
   }
 }
 
@@ -66,10 +53,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The code of a network error; never its message, which may repeat what the peer sent. */
-function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return typeof code === 'string' && /^[A-Z_0-9]{1,40}$/.test(code) ? code : 'failed';
 }

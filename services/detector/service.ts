@@ -1,0 +1,120 @@
+/** The wiring: environment → clients → providers → `POST /v1/verdicts`. */
+import { filePath, ConfigError, httpSettings, list } from '@kubervisor/runtime/config';
+import { createHttpServer, HttpError, parseBody } from '@kubervisor/runtime/http/server';
+import type { Logger } from '@kubervisor/runtime/logs';
+import type { Metrics } from '@kubervisor/runtime/metrics';
+import {
+  evaluationRequest,
+  type EvaluationRequest,
+  type EvaluationResponse,
+} from '@kubervisor/shared/detection/service';
+import type { FastifyInstance } from 'fastify';
+import * as z from 'zod';
+import { parseAllowList } from './core/address.ts';
+import { faultResponse } from './core/answer.ts';
+import { detectorMetrics } from './metrics.ts';
+import { createProviders } from './providers.ts';
+import { createCustomServiceClient } from './shell/custom-service.ts';
+import { systemNames, type Names } from './shell/names.ts';
+import { createOutbound } from './shell/outbound.ts';
+import { createPrometheusClient } from './shell/prometheus.ts';
+import { createResolver } from './shell/resolver.ts';
+import { loadSources } from './shell/sources.ts';
+
+export const settings = z.object({
+  ...httpSettings,
+  DETECTOR_ALLOW: list('host:port patterns', /^\S+:(\*|\d+)$/)
+    .default([])
+    .describe('where detectors may connect beside Services: host:port, comma-separated, * for any run of characters'),
+  DETECTOR_SOURCES: filePath().optional().describe('YAML file of named sources'),
+  CLUSTER_DOMAIN: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a DNS domain in lower case')
+    .default('cluster.local')
+    .describe('DNS domain of the cluster'),
+});
+export type Settings = z.output<typeof settings>;
+
+export interface DetectorService {
+  server: FastifyInstance;
+  stop(): Promise<void>;
+}
+
+/** Does not listen yet. Throws `ConfigError` for a bad allow-list or file of sources. */
+export async function createDetectorService(
+  config: Settings,
+  { log, metrics, names = systemNames() }: { log: Logger; metrics: Metrics; names?: Names },
+): Promise<DetectorService> {
+  const parsed = parseAllowList(config.DETECTOR_ALLOW);
+  if ('problem' in parsed) {
+    throw new ConfigError([
+      `DETECTOR_ALLOW: ${JSON.stringify(parsed.problem)}, must be host:port or [IPv6]:port, * for any run of characters`,
+    ]);
+  }
+  const sources = await loadSources(config.DETECTOR_SOURCES, names, parsed.allow);
+  const outbound = createOutbound(names, parsed.allow);
+  const counters = metrics.declare(detectorMetrics);
+  const asked = (source: string) => (seconds: number, result: string) =>
+    counters.sourceRequests.observe({ source, result }, seconds);
+  const providers = createProviders({
+    prometheus: createPrometheusClient({ shared: () => counters.sharedQueries.inc(), asked: asked('prometheus') }),
+    customService: createCustomServiceClient(outbound, asked('customService')),
+    resolver: createResolver({ allow: parsed.allow, clusterDomain: config.CLUSTER_DOMAIN }, sources, outbound),
+  });
+
+  async function evaluate(request: EvaluationRequest): Promise<EvaluationResponse> {
+    const { kind, pods } = request;
+    const stanza = providers[kind].stanza.safeParse(request.detector);
+    if (!stanza.success) {
+      const problems = stanza.error.issues.map(({ path, message }) => `${[kind, ...path].join('.')}: ${message}`);
+      throw new HttpError(400, 'InvalidRequest', problems.slice(0, 10).join('; '));
+    }
+    // Nobody to judge: the source need not be troubled.
+    if (pods.length === 0) return { verdicts: [], ignored: {}, warnings: [] };
+    const signal = AbortSignal.timeout(request.timeoutMilliseconds);
+    const result = await providers[kind].answer({ request, stanza: stanza.data, signal });
+    if (!result.ok) return faultResponse(result.fault);
+    return result.value;
+  }
+
+  function report(request: EvaluationRequest, response: EvaluationResponse, seconds: number): void {
+    const { kind, service, breaker, evaluationId } = request;
+    const { error, ignored, verdicts, warnings } = response;
+    counters.evaluations.inc({ kind, result: error?.reason ?? 'answered' });
+    counters.duration.observe({ kind }, seconds);
+    for (const [outcome, given] of Map.groupBy(verdicts, (one) => one.outcome)) {
+      counters.verdicts.inc({ kind, outcome }, given.length);
+    }
+    for (const [reason, times] of Object.entries(ignored)) counters.ignored.inc({ kind, reason }, times);
+    const fields = { namespace: service.namespace, service: service.name, breaker, round: evaluationId, kind };
+    if (error === undefined)
+      log.debug({ ...fields, pods: verdicts.length, ignored, warnings: warnings.length }, 'judged');
+    else log.warn({ ...fields, reason: error.reason, problem: error.message }, 'could not judge');
+  }
+
+  let listening = false;
+  const server = createHttpServer({
+    log,
+    metrics,
+    readiness: () => ({ ready: listening, checks: { http: listening ? 'ok' : 'not listening' } }),
+  });
+  server.addHook('onListen', async () => void (listening = true));
+  server.addHook('preClose', async () => void (listening = false));
+  server.post('/v1/verdicts', async (httpRequest): Promise<EvaluationResponse> => {
+    const started = performance.now();
+    const request = parseBody(evaluationRequest, httpRequest.body);
+    const response = await evaluate(request);
+    report(request, response, (performance.now() - started) / 1000);
+    return response;
+  });
+
+  return {
+    server,
+    async stop() {
+      await server.close();
+      await Promise.all(
+        [outbound, ...[...sources.values()].map((source) => source.outbound)].map((one) => one.close()),
+      );
+    },
+  };
+}

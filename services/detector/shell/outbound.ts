@@ -1,0 +1,104 @@
+/**
+ * The only way out of the detector. What a name resolved to is checked where the connection is made, and that very address is
+ * connected to: a name that resolves to something else a moment later gains nothing (rule D).
+ */
+import { isIPv6, type LookupFunction } from 'node:net';
+import { BodyTooLarge, errorCode, exchange, type Exchange } from '@kubervisor/runtime/http/exchange';
+import { Agent, buildConnector } from 'undici';
+import { addressProblem, type AllowPattern, type Destination } from '../core/address.ts';
+import { failure, success, type Result } from '../core/answer.ts';
+import type { Names } from './names.ts';
+
+export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+const CONNECT_TIMEOUT_MILLISECONDS = 5000;
+
+export interface Request {
+  method: 'GET' | 'POST';
+  url: URL;
+  headers?: Record<string, string>;
+  body?: string;
+  /** The deadline, body included. */
+  signal: AbortSignal;
+  /** How messages call the other end: `Prometheus`, `the plug-in`. */
+  peer: string;
+}
+
+export interface Outbound {
+  /** Any status is a success here; what the peer sent never comes into a fault's message. */
+  send(via: Destination['via'], request: Request): Promise<Result<Exchange>>;
+  close(): Promise<void>;
+}
+
+class AddressRefused extends Error {
+  override readonly name = 'AddressRefused';
+}
+
+/** `ca`: PEM of the authority that a source's certificate must be of, in place of the well-known ones. */
+export function createOutbound(names: Names, allow: readonly AllowPattern[], tls: { ca?: string } = {}): Outbound {
+  const resolve = {
+    async service(name: string) {
+      const { addresses, alias } = await names.service(name);
+      if (alias) throw new AddressRefused('the Service is a name for something else (ExternalName), which is outside');
+      return addresses;
+    },
+    outside: (name: string) => names.host(name),
+  };
+
+  const lookup =
+    (via: Destination['via'], port: number): LookupFunction =>
+    (hostname, options, callback) => {
+      resolve[via](hostname).then(
+        (addresses) => {
+          const problem = addresses.map((address) => addressProblem(address, port, allow)).find((one) => one);
+          if (problem !== undefined) return callback(new AddressRefused(problem), '');
+          const found = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
+          const [first] = found;
+          if (first === undefined) return callback(Object.assign(new Error(), { code: 'ENOTFOUND' }), '');
+          if (options.all) return callback(null, found);
+          return callback(null, first.address, first.family);
+        },
+        (error: Error) => callback(error, ''),
+      );
+    };
+
+  const agentFor = (via: Destination['via']) =>
+    new Agent({
+      connections: 32,
+      keepAliveTimeout: 10_000,
+      // The caller's signal is the one deadline.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: (options, callback) => {
+        const port = Number(options.port || (options.protocol === 'https:' ? 443 : 80));
+        const connector = buildConnector({
+          ...tls,
+          allowH2: false,
+          timeout: CONNECT_TIMEOUT_MILLISECONDS,
+          lookup: lookup(via, port),
+        });
+        connector(options, callback);
+      },
+    });
+  const agents = { service: agentFor('service'), outside: agentFor('outside') };
+
+  return {
+    async send(via, { url, peer, ...call }) {
+      try {
+        return success(await exchange(url, { ...call, dispatcher: agents[via], maxBytes: MAX_ANSWER_BYTES }));
+      } catch (error) {
+        if (call.signal.aborted) return failure('Timeout', `${peer} did not answer in time`);
+        if (error instanceof AddressRefused) return failure('AddressRefused', `${peer}: ${error.message}`);
+        if (error instanceof BodyTooLarge) {
+          return failure('TooLarge', `the answer of ${peer} is larger than ${MAX_ANSWER_BYTES} bytes`);
+        }
+        const code = errorCode(error);
+        if (code === 'UND_ERR_HEADERS_OVERFLOW') return failure('TooLarge', `the headers of ${peer} are too large`);
+        if (code.startsWith('HPE_')) return failure('BadAnswer', `the answer of ${peer} is no HTTP`);
+        return failure('Unreachable', `no connection to ${peer} (${code})`);
+      }
+    },
+    async close() {
+      await Promise.all([agents.service.destroy(), agents.outside.destroy()]);
+    },
+  };
+}

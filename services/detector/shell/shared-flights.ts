@@ -1,0 +1,55 @@
+/** Identical questions that are under way at once are asked once. Each asker keeps its own deadline. */
+
+export interface SharedFlights<T> {
+  /**
+   * What `start` answers, or undefined where `signal` ended first. `start` must not reject; its own signal ends when nobody waits
+   * any more.
+   */
+  join(key: string, start: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | undefined>;
+}
+
+interface Flight<T> {
+  answer: Promise<T>;
+  controller: AbortController;
+  waiting: number;
+}
+
+export function createSharedFlights<T>(onShared: () => void): SharedFlights<T> {
+  const flights = new Map<string, Flight<T>>();
+
+  const take = (key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> => {
+    const present = flights.get(key);
+    if (present !== undefined) {
+      onShared();
+      return present;
+    }
+    const controller = new AbortController();
+    const flight = { answer: start(controller.signal), controller, waiting: 0 };
+    flights.set(key, flight);
+    return flight;
+  };
+
+  return {
+    async join(key, start, signal) {
+      if (signal.aborted) return undefined;
+      const flight = take(key, start);
+      flight.waiting += 1;
+      let ended: (() => void) | undefined;
+      const deadline = new Promise<undefined>((resolve) => {
+        ended = () => resolve(undefined);
+        signal.addEventListener('abort', ended);
+      });
+      try {
+        return await Promise.race([flight.answer, deadline]);
+      } finally {
+        if (ended !== undefined) signal.removeEventListener('abort', ended);
+        flight.waiting -= 1;
+        // Answered, or given up by the last who waited: either way the next one asks anew.
+        if (!signal.aborted || flight.waiting === 0) {
+          if (flights.get(key) === flight) flights.delete(key);
+          if (flight.waiting === 0) flight.controller.abort();
+        }
+      }
+    },
+  };
+}
