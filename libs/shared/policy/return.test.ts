@@ -258,6 +258,12 @@ describe('B7: who comes back early', () => {
     expect(names(floorRepairs(pods, breakers.slice(0, 1)))).toEqual(['mine']);
   });
 
+  test('nor those that cannot be brought back now: the next least bad takes the place', () => {
+    const { breakers } = spec({}, { minPodsAvailableCount: 1 });
+    const pods = [out('mild', { score: 1 }), out('bad', { score: 2 })];
+    expect(names(floorRepairs(pods, breakers.slice(0, 1), ({ name }) => name !== 'mild'))).toEqual(['bad']);
+  });
+
   test('the highest floor first, for what it brings back counts for the lower ones', () => {
     const { breakers } = spec({}, { minPodsAvailableCount: 3 });
     const pods = ['a', 'b', 'c'].map((name) => out(name));

@@ -176,9 +176,13 @@ function leastBadFirst(one: Pod, other: Pod): number {
 /**
  * B7: the pods that come back early because fewer are available than the floor of one of these breakers (the enforced ones), in
  * the order in which they do. The highest floor is served first: what it brings back counts for the lower ones.
- * `owned`: as `ownedBy` chose them.
+ * `owned`: as `ownedBy` chose them. `mayReturn`: leaves out pods that count, but cannot be brought back now.
  */
-export function floorRepairs(owned: readonly Pod[], breakers: readonly ResolvedBreaker[]): Pod[] {
+export function floorRepairs(
+  owned: readonly Pod[],
+  breakers: readonly ResolvedBreaker[],
+  mayReturn: (pod: Pod) => boolean = () => true,
+): Pod[] {
   const { available, repairTotal } = countsOf(owned);
   const back: Pod[] = [];
   const floors = breakers
@@ -189,7 +193,7 @@ export function floorRepairs(owned: readonly Pod[], breakers: readonly ResolvedB
     if (missing <= 0) continue;
     const candidates = owned.filter((pod) => {
       const { traffic, strategy, exempt } = marksOf(pod);
-      return traffic === 'no' && strategy === name && !exempt && pod.ready && !pod.terminating;
+      return traffic === 'no' && strategy === name && !exempt && pod.ready && !pod.terminating && mayReturn(pod);
     });
     back.push(...candidates.sort(leastBadFirst).slice(0, missing));
   }

@@ -413,6 +413,19 @@ describe('F4, A6: what does not enforce', () => {
   });
 });
 
+test('W4: a pod that this round tried in vain gives its place to the next', () => {
+  const [a, b] = ['a', 'b'].map((name) => aPod(name, out)) as [Pod, Pod];
+  const settled = { settled: [a.uid] };
+  const limited = aSpec({ maxConcurrentActivations: 1 });
+  expect(inWords(decide([a, b, ...healthy(3)], limited, settled))).toEqual(['activate b WaitOver']);
+  const floor = aSpec({ period: 9999 }, { breaker: { minPodsAvailableCount: 2 } });
+  expect(inWords(decide([a, b, ...healthy(1)], floor, settled))).toEqual(['activate b FloorRestored']);
+  const spentPods = ['c', 'd'].map((name) => aPod(name, spent));
+  expect(inWords(decide([...spentPods, ...healthy(3)], aSpec(kill), { settled: ['uid-c'] }))).toEqual([
+    'kill d RetriesExhausted',
+  ]);
+});
+
 test('what is decided can be written: every edit leads where it should', () => {
   const pods: Pod[] = [aPod('back', out), aPod('stamp', { traffic: 'no' }), ...healthy(4)];
   const { activate, stamp } = decide(pods, aSpec());

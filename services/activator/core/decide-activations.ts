@@ -38,6 +38,8 @@ export interface ActivationInput {
   active: boolean;
   simulated: readonly SimulatedPod[];
   refusedKills: WorkActivate['refusedKills'];
+  /** uids that this round has acted on already, whatever came of it: they count, but are not decided on again. */
+  settled?: readonly string[];
 }
 
 /** One pod that is to be acted on. */
@@ -104,8 +106,9 @@ interface Obstacle {
 }
 
 function decideWorld(world: World, input: ActivationInput): ActivationDecision {
-  const { enforced, owned, breakers, ours } = world;
-  const { now, resolved } = input;
+  const { enforced, owned, breakers } = world;
+  const { now, resolved, settled = [] } = input;
+  const ours = world.ours.filter(({ uid }) => !settled.includes(uid));
   const counts = countsOf(owned);
   const mayComeBack = concurrencyLimit(world, now);
   const nextKillOf = nextKills(input);
@@ -155,9 +158,8 @@ function decideWorld(world: World, input: ActivationInput): ActivationDecision {
     activate.has(pod.uid) ? edited(pod, EDITS.activate(pod, { at: now })) : pod,
   );
   const decidable = new Set(ours.map(({ uid }) => uid));
-  for (const pod of floorRepairs(afterReturns, breakers))
-    if (decidable.has(pod.uid))
-      activate.set(pod.uid, planned(pod, 'FloorRestored', `${counts.available} available, fewer than the floor`));
+  for (const pod of floorRepairs(afterReturns, breakers, ({ uid }) => decidable.has(uid)))
+    activate.set(pod.uid, planned(pod, 'FloorRestored', `${counts.available} available, fewer than the floor`));
 
   // 3. Who was broken too often is set aside or killed, worst first (A4, A5). The floor is that of the list, not that of the
   // returns above, for a return may yet fail.
@@ -211,9 +213,9 @@ function decideWorld(world: World, input: ActivationInput): ActivationDecision {
     stamp: [...stamp.values()].filter(({ pod }) => !activate.has(pod.uid)),
     withheld: withheld.filter(({ pod }) => !activate.has(pod.uid)),
   };
-  const settled = new Set([...decision.activate, ...pause].map(({ pod }) => pod.uid));
+  const noLongerOut = new Set([...decision.activate, ...pause].map(({ pod }) => pod.uid));
   const looks = ours
-    .filter(({ uid }) => !settled.has(uid))
+    .filter(({ uid }) => !noLongerOut.has(uid))
     .map((pod) => (stamp.has(pod.uid) ? edited(pod, EDITS.stampBreakAt(pod, { at: now })) : pod))
     .map((pod) => nextActionTime(pod, resolved, now, { withheld: true, refusedKill: nextKillOf(pod.uid) }))
     .filter((look) => look !== undefined);

@@ -1,0 +1,129 @@
+/** One try to act on one pod (W3, W4, A5), and what it came to. */
+import type { Pod } from '@kubervisor/shared/pods/pod';
+import { EDITS, guardedPatch, marksOf, type Edit } from '@kubervisor/shared/pods/codec';
+import { LABEL } from '@kubervisor/shared/pods/keys';
+import type { WithheldReason } from '@kubervisor/shared/reasons';
+import type { Deadline, Kubernetes, KillResult, PatchResult } from '@kubervisor/runtime/kubernetes/client';
+import { problemOf } from '@kubervisor/runtime/worker/problem';
+import type { Held, PlannedKill } from '../core/decide-activations.ts';
+import type { Step } from '../core/report.ts';
+
+export type StepResult = PatchResult | KillResult;
+
+export interface Attempt {
+  step: Step;
+  /** Milliseconds since 1970, as written to the pod. */
+  at: number;
+  /** On the monotonic clock. No request that changes a pod left later than this. */
+  sentAt: number;
+  result: StepResult;
+}
+
+export interface AttemptPorts {
+  kubernetes: Pick<Kubernetes, 'getPod' | 'patchPod' | 'evictPod' | 'deletePod'>;
+  monotonic(): number;
+}
+
+/** Never throws. Nothing is sent once the deadline has passed. */
+export async function attemptStep(
+  step: Step,
+  at: number,
+  deadline: Deadline,
+  { kubernetes, monotonic }: AttemptPorts,
+): Promise<Attempt> {
+  let sentAt = monotonic();
+  const send = async (request: () => Promise<StepResult>): Promise<StepResult> => {
+    sentAt = monotonic();
+    if (sentAt >= deadline.at) return { result: 'deadline' };
+    try {
+      // The client looks at the deadline once more, immediately before the request leaves.
+      return await request();
+    } catch (error) {
+      return { result: 'failed', message: problemOf(error), uncertain: true };
+    }
+  };
+  const kill = async (planned: PlannedKill): Promise<StepResult> => {
+    if (sentAt >= deadline.at) return { result: 'deadline' };
+    let found: Pod | undefined;
+    try {
+      found = await kubernetes.getPod(planned.pod.namespace, planned.pod.name);
+    } catch (error) {
+      return { result: 'failed', message: `read before the kill: ${problemOf(error)}` };
+    }
+    if (found === undefined || found.uid !== planned.pod.uid) return { result: 'gone' };
+    if (!mayStillBeKilled(found, planned.pod)) return { result: 'changed' };
+    const pod = found;
+    return send(() =>
+      planned.policy === 'evict' ? kubernetes.evictPod(pod, deadline) : kubernetes.deletePod(pod, deadline),
+    );
+  };
+  const { pod } = step.planned;
+  const result =
+    step.action === 'killed'
+      ? await kill(step.planned)
+      : await send(() => kubernetes.patchPod(pod, guardedPatch(pod, editOf(step.action, pod, at)), deadline));
+  return { step, at, sentAt, result };
+}
+
+function editOf(action: Exclude<Step['action'], 'killed'>, pod: Pod, at: number): Edit {
+  switch (action) {
+    case 'activated':
+      return EDITS.activate(pod, { at });
+    case 'paused':
+      return EDITS.pause(pod);
+    case 'stamped':
+      return EDITS.stampBreakAt(pod, { at });
+  }
+}
+
+/** A5: still at `no` and ours, and with nothing new that forbids it. */
+function mayStillBeKilled(found: Pod, listed: Pod): boolean {
+  const { traffic, exempt } = marksOf(found);
+  const isOurs = found.labels[LABEL.name] === listed.labels[LABEL.name];
+  return traffic === 'no' && isOurs && !exempt && !found.terminating && found.owner !== undefined;
+}
+
+export const isDone = ({ result }: Attempt): boolean => result.result === 'patched' || result.result === 'killed';
+
+/** No answer came: it may have taken effect, or may yet. */
+export const isUncertain = ({ result }: Attempt): boolean => result.result === 'failed' && result.uncertain === true;
+
+/** Nothing came of it, so its place is free for another pod of the same round; but a refused eviction says nothing good of the next. */
+export const leavesPlace = (attempt: Attempt): boolean =>
+  ['changed', 'gone', 'failed'].includes(attempt.result.result) && !isUncertain(attempt);
+
+/** `found`: the pod as it is now, if it is. It bears exactly what the attempt wrote: it took effect, though no answer came. */
+export function tookEffect({ step, at }: Attempt, found: Pod | undefined): boolean {
+  if (step.action === 'killed') return found === undefined || found.terminating;
+  if (found === undefined) return false;
+  const { traffic, activatedAt, breakAt } = marksOf(found);
+  switch (step.action) {
+    case 'activated':
+      return traffic === 'yes' && activatedAt === at;
+    case 'paused':
+      return traffic === 'pause';
+    case 'stamped':
+      return traffic === 'no' && breakAt === at;
+  }
+}
+
+const REASONS = {
+  changed: 'Changed',
+  gone: 'Gone',
+  deadline: 'Deadline',
+  failed: 'PatchFailed',
+  refused: 'EvictionRefused',
+} as const satisfies Partial<Record<StepResult['result'], WithheldReason>>;
+
+/** Undefined where it was done. */
+export function heldBy({ step: { planned }, result }: Attempt): Held | undefined {
+  if (result.result === 'patched' || result.result === 'killed') return undefined;
+  const { pod, breaker, enforced } = planned;
+  return {
+    pod,
+    ...(breaker !== undefined && { breaker }),
+    reason: REASONS[result.result],
+    ...('message' in result && { message: result.message }),
+    enforced,
+  };
+}
