@@ -85,7 +85,7 @@ export function watchCollection<T>(
     try {
       handler();
     } catch (error) {
-      log.error({ error }, 'a handler of watched changes threw');
+      log.error({ err: error }, 'a handler of watched changes threw');
     }
   };
 
