@@ -40,7 +40,7 @@ const percent = z.number().min(0).max(100);
 const seconds = z.number().gt(0.01).max(86_400);
 
 const prometheusService = matching(260, ADDRESS, 'must be host[:port], or the name of a source').describe(
-  'Where the query goes: NAME.NAMESPACE[:PORT] of a Service of the cluster, asked over HTTP, or the name of a source that the operator configured.',
+  'Where the query goes: NAME.NAMESPACE[:PORT] of a Service of the cluster, asked over HTTP (port 9090 unless given), or the name of a source that the operator configured.',
 );
 const promQL = (meaning: string) => text(4096).describe(`Instant query. ${meaning}`);
 const podNamekey = text(256).describe(
