@@ -57,11 +57,11 @@ const RETRY = 500;
 const EXAMINE_EVERY = 2000;
 const OLDEST_SERVER = [2, 9, 0] as const;
 
+/** A version that cannot be read is no reason to refuse. */
 export function tooOld(version: string): boolean {
-  const found = version.split(/[.-]/).map(Number);
+  const found = /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? [];
   for (const [index, wanted] of OLDEST_SERVER.entries()) {
-    const part = found[index];
-    if (part === undefined || Number.isNaN(part)) return false;
+    const part = found[index] ?? wanted;
     if (part !== wanted) return part < wanted;
   }
   return false;
@@ -178,13 +178,18 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
       });
     }, EXAMINE_EVERY);
     const states = nc.status();
+    let reported: string | undefined;
     void up(nc, manager);
     // Ends when the connection is closed for good: by us, or because the credentials could not be read.
     for await (const state of states) {
       if (state.type === 'reconnect') void up(nc, manager);
       else if (state.type === 'disconnect' && session !== undefined) down('the connection to NATS was lost');
       else if (state.type === 'error' && session === undefined) down(inWords(state.error));
-      else if (state.type === 'error') log.warn({ error: messageOf(state.error) }, 'NATS reports an error');
+      else if (state.type === 'error' && reported !== messageOf(state.error)) {
+        // A permission that is missing is reported at every attempt.
+        reported = messageOf(state.error);
+        log.warn({ error: reported }, 'NATS reports an error');
+      }
     }
     clearInterval(examine);
   }
@@ -225,7 +230,8 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
       if (nc !== undefined)
         await Promise.race([nc.drain().catch(() => undefined), sleep(REQUEST_TIMEOUT, undefined, { ref: false })]);
       closing.abort();
-      await running;
+      // An attempt to connect cannot be called off; it ends by itself.
+      await Promise.race([running, sleep(REQUEST_TIMEOUT, undefined, { ref: false })]);
     },
   };
 }

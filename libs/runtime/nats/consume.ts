@@ -44,6 +44,7 @@ interface Binding {
   /** Asked for, and neither delivered nor expired yet. */
   outstanding: number;
   silence: SilenceWatch;
+  isBound: boolean;
 }
 
 export function consumeWork(
@@ -70,10 +71,12 @@ export function consumeWork(
       }),
       outstanding: 0,
       silence: new SilenceWatch(HEARTBEAT),
+      isBound: false,
     };
     binding = mine;
     try {
       await manager.consumers.info(stream, durable);
+      mine.isBound = true;
       ask(mine);
     } catch (error) {
       lose(mine, messageOf(error));
@@ -86,13 +89,13 @@ export function consumeWork(
   /** Bound anew at the next look, not at once: the consumer may be missing until the leader has made it. */
   function lose(mine: Binding, why: string): void {
     if (binding !== mine) return;
-    log.debug({ stream, consumer: durable, why }, 'work consumer lost, will bind anew');
+    if (mine.isBound) log.info({ stream, consumer: durable, why }, 'work consumer lost, will bind anew');
     unbind();
   }
 
   function ask(mine: Binding): void {
     const free = concurrency - underWay.size - mine.outstanding;
-    if (stopped || binding !== mine || free <= 0 || mine.nc.isClosed()) return;
+    if (stopped || binding !== mine || !mine.isBound || free <= 0 || mine.nc.isClosed()) return;
     if (mine.outstanding === 0) mine.silence.heard();
     mine.outstanding += free;
     mine.nc.publish(
@@ -134,7 +137,11 @@ export function consumeWork(
       receivedAt: performance.now(),
       deliveries,
       ack: () => answer('+ACK'),
-      term: (reason) => answer(`+TERM ${reason}`),
+      term(reason) {
+        log.debug({ subject: message.subject, reason }, 'work ended for good');
+        // With the reason behind it servers before 2.11 do not understand the word.
+        answer('+TERM');
+      },
     })
       .catch((error: unknown) => log.error({ subject: message.subject, error: messageOf(error) }, 'work failed'))
       .finally(() => {

@@ -15,7 +15,8 @@ export function readDelivery(reply: string | undefined): Delivery | undefined {
   if (parts[0] !== '$JS' || parts[1] !== 'ACK') return undefined;
   const from = parts.length === 9 ? 4 : parts.length >= 11 ? 6 : undefined;
   if (from === undefined) return undefined;
-  const [deliveries, streamSequence, consumerSequence, , pending] = parts.slice(from).map(Number);
-  if (deliveries === undefined || streamSequence === undefined) return undefined;
-  return { deliveries, streamSequence, consumerSequence: consumerSequence ?? 0, pending: pending ?? 0 };
+  const numbers = parts.slice(from, from + 5).map(Number);
+  if (!numbers.every(Number.isFinite)) return undefined;
+  const [deliveries = 0, streamSequence = 0, consumerSequence = 0, , pending = 0] = numbers;
+  return { deliveries, streamSequence, consumerSequence, pending };
 }

@@ -44,6 +44,8 @@ interface Binding {
   silence: SilenceWatch;
   /** The consumer's own count; a gap is a lost message. */
   received: number;
+  /** The server has said yes; before that silence means nothing. */
+  isBound: boolean;
   isCurrent: boolean;
 }
 
@@ -67,7 +69,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
   }
   function lose(mine: Binding, why: string): void {
     if (binding !== mine) return;
-    log.debug({ stream, why }, 'stream lost, will follow anew');
+    if (mine.isBound) log.info({ stream, why }, 'stream lost, will follow anew');
     unbind();
   }
   function current(mine: Binding): void {
@@ -90,6 +92,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
       }),
       silence: new SilenceWatch(HEARTBEAT),
       received: 0,
+      isBound: false,
       isCurrent: false,
     };
     binding = mine;
@@ -110,6 +113,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
         num_replicas: 1,
       });
       mine.silence.heard();
+      mine.isBound = true;
       if (binding === mine && consumer.num_pending === 0 && mine.received >= consumer.delivered.consumer_seq)
         current(mine);
     } catch (error) {
@@ -155,7 +159,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
     const session = connection.session();
     if (session === undefined) return unbind();
     if (binding === undefined) return void bind(session);
-    if (binding.silence.tooLong()) lose(binding, 'silence');
+    if (binding.isBound && binding.silence.tooLong()) lose(binding, 'silence');
   }, LOOK_EVERY);
   const forget = connection.onConnect((session) => void bind(session));
   const session = connection.session();

@@ -4,7 +4,7 @@
  * ends. (Exit hooks do not run at a SIGKILL, nor at the end of a Jest worker; parent-death signals are Linux alone.)
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 export interface ChildOptions {
   command: string;
   args: string[];
-  /** Looked for in what it writes to stdout and stderr; ready at the first line that all of them have been seen by. */
+  /** Looked for in the lines it writes to stdout and stderr; ready when each was seen. */
   ready: RegExp[];
   timeoutMilliseconds?: number;
 }
@@ -25,7 +25,9 @@ export interface Child {
   exited: Promise<void>;
   /** Ends it, by SIGTERM unless told otherwise, and waits; a server that does not obey in 5 s is killed. */
   end(signal?: NodeJS.Signals): Promise<void>;
-  signal(signal: NodeJS.Signals): void;
+  /** SIGSTOP; when it returns, nothing moves in it any more. */
+  freeze(): void;
+  thaw(): void;
 }
 
 const START_LIMIT = 15_000;
@@ -67,7 +69,11 @@ export async function startChild(options: ChildOptions, folder: string): Promise
       pid: child.pid as number,
       matches,
       exited,
-      signal: (signal) => void child.kill(signal),
+      freeze() {
+        child.kill('SIGSTOP');
+        awaitStop(child.pid as number);
+      },
+      thaw: () => void child.kill('SIGCONT'),
       async end(signal = 'SIGTERM') {
         if (child.exitCode === null && child.signalCode === null) {
           child.kill(signal);
@@ -87,6 +93,21 @@ export async function startChild(options: ChildOptions, folder: string): Promise
   }
 }
 
+/** A stop reaches the threads of a process one by one, and a server may answer meanwhile. Known on Linux alone. */
+function awaitStop(pid: number): void {
+  const folder = `/proc/${pid}/task`;
+  if (!existsSync(folder)) return;
+  const isStopped = (thread: string): boolean => {
+    try {
+      return /\) [TtZX] /.test(readFileSync(join(folder, thread, 'stat'), 'utf8'));
+    } catch {
+      return true;
+    }
+  };
+  for (const limit = performance.now() + 1000; performance.now() < limit;)
+    if (readdirSync(folder).every(isStopped)) return;
+}
+
 function seen(child: ChildProcess, ready: RegExp[], limit: number, command: string): Promise<RegExpMatchArray[]> {
   return new Promise((resolve, reject) => {
     const last: string[] = [];
@@ -97,7 +118,8 @@ function seen(child: ChildProcess, ready: RegExp[], limit: number, command: stri
     };
     const timer = setTimeout(() => fail(`was not ready in ${limit} ms; its last lines:`), limit);
     child.once('error', (error) => fail(`could not be started: ${error.message}`));
-    child.once('exit', (code, signal) => fail(`ended early (${code ?? signal}); its last lines:`));
+    // Later than `exit`: when its last lines were read too.
+    child.once('close', (code, signal) => fail(`ended early (${code ?? signal}); its last lines:`));
     for (const stream of [child.stdout, child.stderr]) {
       if (stream === null) continue;
       // Read to the end, so that the pipe never fills up.

@@ -85,7 +85,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       if (changes.wipe === true) removeFolder(store);
       child = await start();
     },
-    freeze: () => child.signal('SIGSTOP'),
-    thaw: () => child.signal('SIGCONT'),
+    freeze: () => child.freeze(),
+    thaw: () => child.thaw(),
   };
 }

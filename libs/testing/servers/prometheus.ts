@@ -90,8 +90,8 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
         const answer = await fetch(`${url}/-/reload`, { method: 'POST' });
         if (!answer.ok) throw new Error(`Prometheus did not reload: ${await answer.text()}`);
       },
-      freeze: () => child.signal('SIGSTOP'),
-      thaw: () => child.signal('SIGCONT'),
+      freeze: () => child.freeze(),
+      thaw: () => child.thaw(),
     };
   } catch (error) {
     clean();

@@ -1,0 +1,38 @@
+import { expect, test } from '@jest/globals';
+import { STREAMS } from '@kubervisor/shared/events/subjects';
+import { tooOld } from './connection.ts';
+import { bucketConfig, differences, streamConfig } from './ensure.ts';
+
+test('a stream as declared, with what a server adds, differs in nothing', () => {
+  for (const wanted of [...Object.values(STREAMS).map((declared) => streamConfig(declared, 1)), bucketConfig(1)])
+    expect(differences(wanted, { ...wanted, max_consumers: -1, sealed: false })).toEqual({ fixed: [], changes: {} });
+});
+
+test('what can be changed is changed, what cannot is said', () => {
+  const wanted = streamConfig(STREAMS.work, 3);
+  const found = { ...wanted, storage: 'file', num_replicas: 1, max_age: 1 } as Partial<typeof wanted>;
+  expect(differences(wanted, found)).toEqual({
+    fixed: ['storage is file, memory is needed'],
+    changes: { num_replicas: 3, max_age: 30_000_000_000 },
+  });
+});
+
+test('no duplicate window is longer than messages live: the server would refuse it', () => {
+  for (const { duplicateWindowSeconds, maxAgeSeconds } of Object.values(STREAMS))
+    expect(duplicateWindowSeconds).toBeLessThanOrEqual(maxAgeSeconds);
+});
+
+test.each([
+  ['2.8.4', true],
+  ['2.9.0', false],
+  ['2.9.10', false],
+  ['2.10.0-beta.1', false],
+  ['2.15.2', false],
+  ['3.0.0', false],
+  ['1.4.1', true],
+  // A version that cannot be read is no reason to refuse.
+  ['', false],
+  ['dev', false],
+])('nats-server %s is too old: %s', (version, expected) => {
+  expect(tooOld(version)).toBe(expected);
+});
