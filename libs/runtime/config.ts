@@ -79,6 +79,10 @@ export const list = (allowed: string, entry: RegExp) =>
     return entries.every((one) => entry.test(one)) ? entries : undefined;
   });
 
+/** A text of a pattern; `allowed` names it: `a namespace`. */
+export const name = (allowed: string, pattern: RegExp) =>
+  setting(`${allowed} (${pattern.source})`, (text) => (pattern.test(text) ? text : undefined));
+
 /** One URL, or, with `many`, a comma-separated list of them (as NATS takes a cluster's). Kept as text. */
 export const url = (protocols: readonly string[], many = false) =>
   setting(`${many ? 'URLs' : 'a URL'} with ${protocols.map((name) => `${name}://`).join(' or ')}`, (text) => {

@@ -1,4 +1,4 @@
 import { runMain } from '@kubervisor/runtime/main/run-main';
-import { controllerSettings, startController } from './service.ts';
+import { controllerConfig, startController } from './service.ts';
 
-await runMain('controller', controllerSettings, startController);
+await runMain('controller', controllerConfig, startController);

@@ -53,7 +53,7 @@ export function leaseTimes(durationSeconds: number) {
     /** Others look this often. What a renewal is seen late comes on top of the lease before they may take over: hence well under a second. */
     observePeriod: duration / 20,
     /** One request; two must fit before the leader has to stop. */
-    requestTimeout: Math.min(5_000, duration / 3),
+    requestTimeout: Math.floor(Math.min(5_000, duration / 3)),
   };
 }
 
