@@ -43,6 +43,7 @@ export interface EventRecorder {
 const OF_AN_OBJECT = { burst: 50, perSecond: 0.1 };
 const OF_ALL = { burst: 100, perSecond: 10 };
 const QUEUE_LIMIT = 1_000;
+const TIMEOUT = 2_000;
 /** Series (same object, type, reason and message) and objects that are remembered. */
 const MEMORY_LIMIT = 4_096;
 
@@ -71,6 +72,7 @@ export function createEventRecorder(
   const stopping = new AbortController();
   let stopBy = Infinity;
   let failing = false;
+  let busy = false;
   let draining: Promise<void> | undefined;
 
   async function write(item: Series) {
@@ -83,7 +85,11 @@ export function createEventRecorder(
     if (item.name !== undefined) {
       try {
         const body = { count, lastTimestamp };
-        await api.request('PATCH', `${events}/${item.name}`, { body, contentType: MEDIA_TYPE.mergePatch });
+        await api.request('PATCH', `${events}/${item.name}`, {
+          body,
+          contentType: MEDIA_TYPE.mergePatch,
+          timeout: TIMEOUT,
+        });
         return;
       } catch (error) {
         // Events live for an hour or so: the series begins anew.
@@ -94,6 +100,7 @@ export function createEventRecorder(
     }
     const name = `${involved.name.slice(0, 230)}.${randomBytes(8).toString('hex')}`;
     await api.request('POST', events, {
+      timeout: TIMEOUT,
       body: {
         apiVersion: 'v1',
         kind: 'Event',
@@ -115,9 +122,12 @@ export function createEventRecorder(
   }
 
   async function drain() {
+    busy = true;
     for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
-      if (now() > stopBy)
-        return void (stats.dropped += item.unwritten + queue.reduce((sum, { unwritten }) => sum + unwritten, 0));
+      if (now() > stopBy) {
+        stats.dropped += item.unwritten;
+        continue;
+      }
       const wait = everything.waitFor(now());
       if (wait > 0) await pause(Math.min(wait, stopBy - now()), stopping.signal);
       everything.take(now());
@@ -136,6 +146,7 @@ export function createEventRecorder(
         failing = true;
       }
     }
+    busy = false;
   }
 
   return {
@@ -158,7 +169,7 @@ export function createEventRecorder(
       if (item.queued) return;
       item.queued = true;
       queue.push(item);
-      draining ??= drain().finally(() => (draining = undefined));
+      if (!busy) draining = drain();
     },
     async stop() {
       stopBy = now() + 2_000;
