@@ -36,7 +36,7 @@ export function prune(object: Fields, schema: Schema): string[] {
   return dropped;
 }
 
-/** Fills in defaults in place. A null where null is not allowed and a default stands counts as missing. */
+/** Fills in defaults in place. A null in a field that does not allow it counts as missing. */
 export function applyDefaults(value: unknown, schema: Schema): void {
   if (Array.isArray(value)) {
     for (const item of value) applyDefaults(item, fieldsOf(schema.items));
@@ -50,6 +50,7 @@ export function applyDefaults(value: unknown, schema: Schema): void {
       (value[key] === undefined || (value[key] === null && property.nullable !== true))
     )
       value[key] = copy(property.default);
+    else if (value[key] === null && property.nullable !== true) delete value[key];
     if (value[key] !== undefined) applyDefaults(value[key], property);
   }
   if (isFields(schema.additionalProperties))
