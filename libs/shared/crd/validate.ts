@@ -4,7 +4,7 @@
  * listed at once.
  */
 import type * as z from 'zod';
-import { specSchema, type StructuralSchema } from './manifest.ts';
+import { CRD_NAME, specSchema, type StructuralSchema } from './manifest.ts';
 import { spec as specDeclaration, type KubervisorServiceSpec } from './kubervisor-service.ts';
 import type { ResolvedSpec } from './resolve.ts';
 import { RULES } from './rules.ts';
@@ -166,6 +166,14 @@ export function describeProblem({ path, problem, value }: Problem): string {
     value === undefined || (typeof value === 'object' && value !== null) ? undefined : JSON.stringify(value);
   return `${path}: ${problem}${found === undefined ? '' : ` (found ${found.length > 80 ? `${found.slice(0, 80)}…` : found})`}`;
 }
+
+/** By CRD, for a simulated API server, which has no CEL: what our rules say of an object. */
+export const CRD_VALIDATORS = {
+  [CRD_NAME]: (object: { metadata: { name: string }; spec?: unknown }): { path: string; message: string }[] => {
+    const validated = validateResource(object);
+    return 'problems' in validated ? validated.problems.map(({ path, problem }) => ({ path, message: problem })) : [];
+  },
+};
 
 export interface Warning {
   path: string;
