@@ -69,6 +69,7 @@ export async function startKubeSandbox(options: SandboxOptions = {}): Promise<Ku
   );
   const running =
     controllers === false ? undefined : startControllers({ kubeconfig, ...(controllers === true ? {} : controllers) });
+  await running?.ready;
   return {
     url,
     port: address.port,
