@@ -1,0 +1,208 @@
+/** The client against a server that answers as we like, for what a healthy API server does not do. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Pod } from '@kubervisor/shared/pods/pod';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
+import { connectKubernetes, type Kubernetes } from './client.ts';
+import { kubeconfigFor, silent } from './fixture.ts';
+import { PATHS, pathIn } from './resources.ts';
+
+const cleanUp: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+});
+
+async function connectTo(server: Server): Promise<Kubernetes> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const config = kubeconfigFor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const kubernetes = connectKubernetes({ kubeconfigFile: config.file, userAgent: 'test' }, silent);
+  cleanUp.push(
+    () => new Promise((resolve) => server.close(resolve)),
+    () => kubernetes.close(),
+    async () => config.remove(),
+  );
+  return kubernetes;
+}
+const serve = (listener: RequestListener): Promise<Kubernetes> => connectTo(createServer(listener));
+
+const somePod = {
+  namespace: 'n',
+  name: 'p',
+  uid: 'u',
+  labels: {},
+  annotations: {},
+  resourceVersion: '1',
+} as unknown as Pod;
+
+describe('W3: a write of a pod', () => {
+  test.each([429, 500, 503])('is sent once, also after %i with Retry-After', async (status) => {
+    const seen: unknown[] = [];
+    const kubernetes = await serve((request, response) => {
+      seen.push(request.method);
+      response.writeHead(status, { 'retry-after': '1' }).end('{"message":"busy"}');
+    });
+    const result = await kubernetes.patchPod(somePod, []);
+    expect(result).toEqual({ result: 'failed', message: 'busy', ...(status >= 500 && { uncertain: true }) });
+    expect(seen).toEqual(['PATCH']);
+  });
+
+  test('is sent once, also where the connection breaks before the answer', async () => {
+    const seen: unknown[] = [];
+    const kubernetes = await serve((request) => {
+      seen.push(request.method);
+      request.socket.destroy();
+    });
+    expect(await kubernetes.patchPod(somePod, [])).toMatchObject({ result: 'failed', uncertain: true });
+    expect(seen).toEqual(['PATCH']);
+  });
+
+  test('without an answer ends after 2 s and says that it may have happened; the server is told to give up then too', async () => {
+    let url: string | undefined;
+    const kubernetes = await serve((request) => void (url = request.url));
+    const start = performance.now();
+    const result = await kubernetes.patchPod(somePod, []);
+    expect(result).toEqual({ result: 'failed', message: 'no answer within 2000 ms', uncertain: true });
+    expect(performance.now() - start).toBeLessThan(2800);
+    expect(url).toBe('/api/v1/namespaces/n/pods/p?timeout=2s');
+  });
+
+  test('certainly did not happen where there was no server', async () => {
+    const server = createServer();
+    const kubernetes = await connectTo(server);
+    await new Promise((resolve) => server.close(resolve));
+    expect(await kubernetes.patchPod(somePod, [])).toEqual({ result: 'failed', message: 'no answer: ECONNREFUSED' });
+  });
+
+  test('that waited for its connection until the deadline was over does not leave', async () => {
+    const bytes: Buffer[] = [];
+    // The event loop stands still while the connection is made, as in a process that was frozen.
+    const server = createTcpServer(
+      (socket) => void socket.on('error', () => {}).on('data', (chunk) => bytes.push(chunk)),
+    );
+    const kubernetes = await connectTo(server);
+    const deadline = { at: performance.now() + 100 };
+    const result = kubernetes.patchPod(somePod, [], deadline);
+    // Whatever had to be done before the connection has been started by now; the connection is not there yet.
+    for (let turns = 0; turns < 3; turns++) await Promise.resolve();
+    while (performance.now() <= deadline.at);
+    expect(await result).toEqual({ result: 'deadline' });
+    expect(Buffer.concat(bytes).toString()).toBe('');
+  });
+});
+
+test('A5: 429 refuses the kill for now, and says what holds the pod', async () => {
+  const kubernetes = await serve((_, response) =>
+    response.writeHead(429, { 'retry-after': '10' }).end(
+      JSON.stringify({
+        reason: 'TooManyRequests',
+        message: "Cannot evict pod as it would violate the pod's disruption budget.",
+        details: {
+          causes: [
+            { reason: 'DisruptionBudget', message: 'The disruption budget b needs 3 healthy pods and has 3 currently' },
+          ],
+        },
+      }),
+    ),
+  );
+  expect(await kubernetes.evictPod(somePod)).toEqual({
+    result: 'refused',
+    message:
+      "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget b needs 3 healthy pods and has 3 currently",
+  });
+});
+
+describe('reads', () => {
+  test('are tried again after 429, as long as their time allows', async () => {
+    let calls = 0;
+    const kubernetes = await serve((_, response) => {
+      if (calls++ === 0) response.writeHead(429, { 'retry-after': '1' }).end('{}');
+      else response.end('{"items":[]}');
+    });
+    expect(await kubernetes.listPods('n', '')).toEqual([]);
+    expect(calls).toBe(2);
+    calls = 0;
+    await expect(kubernetes.api.read('/x', { timeout: 500 })).rejects.toMatchObject({ status: 429 });
+  });
+
+  test('B5: a list asks for no resourceVersion', async () => {
+    let url: string | undefined;
+    const kubernetes = await serve((request, response) => {
+      url = request.url;
+      response.end('{"items":[]}');
+    });
+    await kubernetes.listPods('n', 'app=x,tier=y');
+    expect(url).toBe('/api/v1/namespaces/n/pods?labelSelector=app%3Dx%2Ctier%3Dy');
+  });
+
+  test('survive an idle connection that the server had closed', async () => {
+    let calls = 0;
+    const kubernetes = await serve((request, response) => {
+      if (calls++ === 1) request.socket.destroy();
+      else response.end('{"items":[]}');
+    });
+    await kubernetes.listPods('n', '');
+    expect(await kubernetes.listPods('n', '')).toEqual([]);
+    expect(calls).toBe(3);
+  });
+});
+
+describe('a message', () => {
+  test('holds no header and no page of a proxy', async () => {
+    const kubernetes = await serve((_, response) =>
+      response.writeHead(502, { 'set-cookie': 'a=b' }).end('<html>' + 'x'.repeat(5000)),
+    );
+    expect(await kubernetes.patchPod(somePod, [])).toEqual({
+      result: 'failed',
+      message: 'HTTP status 502',
+      uncertain: true,
+    });
+  });
+
+  test('is one line of at most 200 characters', async () => {
+    const kubernetes = await serve((_, response) =>
+      response.writeHead(403).end(JSON.stringify({ message: `forbidden\n${'y'.repeat(5000)}` })),
+    );
+    const result = (await kubernetes.patchPod(somePod, [])) as { message: string };
+    expect(result.message).toHaveLength(200);
+    expect(result.message).not.toContain('\n');
+  });
+});
+
+test('connections are kept: 50 requests one after another use one or two', async () => {
+  let connections = 0;
+  const server = createServer((_, response) => void response.end('{"items":[]}'));
+  server.on('connection', () => connections++);
+  const kubernetes = await connectTo(server);
+  for (let times = 0; times < 50; times++) await kubernetes.listPods('n', '');
+  expect(connections).toBeLessThanOrEqual(2);
+});
+
+test('status is merged onto the version that was read, or not at all', async () => {
+  const kubernetes = await serve((request, response) => {
+    let text = '';
+    request.on('data', (chunk) => (text += chunk));
+    request.on('end', () => {
+      const body = JSON.parse(text);
+      if (request.headers['content-type'] !== 'application/merge-patch+json') response.writeHead(415).end('{}');
+      else if (body.metadata?.resourceVersion === '1') response.writeHead(409).end('{}');
+      else if (request.url?.includes('gone') === true) response.writeHead(404).end('{}');
+      else response.end(JSON.stringify({ metadata: { resourceVersion: '7' }, status: body.status }));
+    });
+  });
+  expect(await kubernetes.patchStatus('n', 'a', { x: null })).toEqual({ result: 'written', resourceVersion: '7' });
+  expect(await kubernetes.patchStatus('n', 'a', {}, '1')).toEqual({ result: 'conflict' });
+  expect(await kubernetes.patchStatus('n', 'gone', {})).toEqual({ result: 'gone' });
+});
+
+test('paths: a collection, a namespace, an object, a subresource', () => {
+  expect(pathIn(PATHS.pods, 'shop')).toBe('/api/v1/namespaces/shop/pods');
+  expect(pathIn(PATHS.kubervisorServices, 'shop', 'cart', 'status')).toBe(
+    '/apis/kubervisor.k8s.io/v1alpha1/namespaces/shop/kubervisorservices/cart/status',
+  );
+});
+
+test('a kubeconfig without a cluster is refused with its path', () => {
+  const config = kubeconfigFor(undefined);
+  expect(() => connectKubernetes({ kubeconfigFile: config.file, userAgent: 'test' }, silent)).toThrow(config.file);
+  config.remove();
+});
