@@ -17,6 +17,8 @@ export interface MainDependencies {
 
 /** What `start` hands back: `stop` ends what is under way and frees everything; it is called once. */
 export interface Running {
+  /** Where its HTTP side listens; logged once it has started. */
+  url?: string;
   stop(): Promise<void>;
 }
 
@@ -61,7 +63,7 @@ export async function runMain<S extends z.ZodObject & z.ZodType<{ LOG_LEVEL: Log
 
   try {
     const running = await start(config, { log, metrics: createMetrics(service, process.version), identity });
-    log.info({ node: process.version }, 'started');
+    log.info({ node: process.version, url: running.url }, 'started');
     await stopAsked;
     await running.stop();
     log.info('stopped');

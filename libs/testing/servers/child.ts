@@ -15,6 +15,10 @@ export interface ChildOptions {
   /** Looked for in the lines it writes to stdout and stderr; ready when each was seen. */
   ready: RegExp[];
   timeoutMilliseconds?: number;
+  /** In place of this process's environment. */
+  env?: NodeJS.ProcessEnv;
+  /** Every line of stdout and stderr. */
+  onLine?: (line: string) => void;
 }
 
 export interface Child {
@@ -55,8 +59,12 @@ function guard(pid: number | undefined, folder: string): { release(): void } {
 export const guardFolder = (folder: string): { release(): void } => guard(undefined, folder);
 
 export async function startChild(options: ChildOptions, folder: string): Promise<Child> {
-  const { command, args, ready } = options;
-  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { command, args } = options;
+  const child = spawn(command, args, {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.env !== undefined && { env: options.env }),
+  });
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
@@ -64,7 +72,7 @@ export async function startChild(options: ChildOptions, folder: string): Promise
   const guarded = guard(child.pid, folder);
   void exited.then(() => guarded.release());
   try {
-    const matches = await seen(child, ready, options.timeoutMilliseconds ?? START_LIMIT, command);
+    const matches = await seen(child, options);
     return {
       pid: child.pid as number,
       matches,
@@ -108,7 +116,10 @@ function awaitStop(pid: number): void {
     if (readdirSync(folder).every(isStopped)) return;
 }
 
-function seen(child: ChildProcess, ready: RegExp[], limit: number, command: string): Promise<RegExpMatchArray[]> {
+function seen(
+  child: ChildProcess,
+  { ready, command, onLine, timeoutMilliseconds: limit = START_LIMIT }: ChildOptions,
+): Promise<RegExpMatchArray[]> {
   return new Promise((resolve, reject) => {
     const last: string[] = [];
     const matches: (RegExpMatchArray | undefined)[] = ready.map(() => undefined);
@@ -124,6 +135,7 @@ function seen(child: ChildProcess, ready: RegExp[], limit: number, command: stri
       if (stream === null) continue;
       // Read to the end, so that the pipe never fills up.
       createInterface({ input: stream }).on('line', (line) => {
+        onLine?.(line);
         last.push(line);
         if (last.length > 20) last.shift();
         for (const [index, pattern] of ready.entries()) matches[index] ??= line.match(pattern) ?? undefined;

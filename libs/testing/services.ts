@@ -1,0 +1,132 @@
+/**
+ * Our four services as processes, with the environment of design §10: what runs is the bundle that a release runs, made afresh once
+ * for each test process, so that no test ever runs yesterday's code.
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
+import { guardFolder, makeFolder, removeFolder, startChild, type Child } from './servers/child.ts';
+
+export const SERVICES = ['controller', 'breaker', 'activator', 'detector'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+const root = resolve(import.meta.dirname, '../..');
+let bundles: Promise<string> | undefined;
+
+/** dist/ of each service in one temporary folder. */
+function bundled(): Promise<string> {
+  bundles ??= (async () => {
+    const folder = makeFolder('services');
+    guardFolder(folder);
+    await build({
+      entryPoints: Object.fromEntries(SERVICES.map((name) => [name, join(root, 'services', name, 'main.ts')])),
+      outdir: folder,
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      platform: 'node',
+      target: 'node24',
+      format: 'esm',
+      conditions: ['source'],
+      sourcemap: 'inline',
+      banner: {
+        js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+      },
+      logLevel: 'warning',
+    });
+    return folder;
+  })();
+  return bundles;
+}
+
+export interface ServiceProcess {
+  readonly service: ServiceName;
+  /** POD_NAME. */
+  readonly name: string;
+  readonly pid: number;
+  /** Of /healthz, /readyz and /metrics. */
+  readonly url: string;
+  /** Every line it logged, parsed. */
+  readonly log: Record<string, unknown>[];
+  /** SIGTERM, and waits. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits. */
+  kill(): Promise<void>;
+  /** After a stop or a kill: the same again, as Kubernetes would. */
+  restart(): Promise<void>;
+  freeze(): void;
+  thaw(): void;
+  metrics(): Promise<string>;
+}
+
+/** Node 24 is a dependency of the workspace; the machine's may be older. */
+const node = (): string => {
+  const own = join(root, 'node_modules/.bin/node');
+  return existsSync(own) ? own : process.execPath;
+};
+
+export async function startService(
+  service: ServiceName,
+  name: string,
+  env: Record<string, string>,
+): Promise<ServiceProcess> {
+  const file = join(await bundled(), `${service}.mjs`);
+  const folder = makeFolder(service);
+  const guarded = guardFolder(folder);
+  const log: Record<string, unknown>[] = [];
+  let child: Child;
+  let port = '0';
+  const start = async (): Promise<void> => {
+    child = await startChild(
+      {
+        command: node(),
+        args: ['--enable-source-maps', file],
+        ready: [/"url":"http:\/\/[^":]+:(\d+)","msg":"started"/],
+        env: {
+          PATH: process.env['PATH'],
+          HTTP_HOST: '127.0.0.1',
+          HTTP_PORT: port,
+          POD_NAME: name,
+          LOG_LEVEL: 'debug',
+          ...env,
+        },
+        onLine: (line) => {
+          try {
+            log.push(JSON.parse(line) as Record<string, unknown>);
+          } catch {
+            log.push({ text: line });
+          }
+        },
+      },
+      folder,
+    );
+    // A restart is found where its predecessor was, as behind a Kubernetes Service.
+    port = child.matches[0]?.[1] ?? '0';
+  };
+  try {
+    await start();
+  } catch (error) {
+    guarded.release();
+    removeFolder(folder);
+    throw error;
+  }
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    service,
+    name,
+    url,
+    log,
+    get pid() {
+      return child.pid;
+    },
+    async stop() {
+      await child.end();
+      guarded.release();
+      removeFolder(folder);
+    },
+    kill: () => child.end('SIGKILL'),
+    restart: start,
+    freeze: () => child.freeze(),
+    thaw: () => child.thaw(),
+    metrics: async () => (await fetch(`${url}/metrics`)).text(),
+  };
+}
