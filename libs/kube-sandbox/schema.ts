@@ -45,12 +45,8 @@ export function applyDefaults(value: unknown, schema: Schema): void {
   if (!isFields(value)) return;
   for (const [key, given] of Object.entries(fieldsOf(schema.properties))) {
     const property = fieldsOf(given);
-    if (
-      property.default !== undefined &&
-      (value[key] === undefined || (value[key] === null && property.nullable !== true))
-    )
-      value[key] = copy(property.default);
-    else if (value[key] === null && property.nullable !== true) delete value[key];
+    if (value[key] === null && property.nullable !== true) delete value[key];
+    if (value[key] === undefined && property.default !== undefined) value[key] = copy(property.default);
     if (value[key] !== undefined) applyDefaults(value[key], property);
   }
   if (isFields(schema.additionalProperties))

@@ -12,6 +12,9 @@ export interface KubeletOptions {
   endsAfter: number;
 }
 
+const SCHEDULER = 'default-scheduler';
+/** On nodes that nothing but us runs. */
+export const SIMULATED = 'kubervisor-sandbox/simulated';
 const NODE_ADDRESS = '10.0.0.1';
 /** As many as there are addresses in the network 10.128.0.0/9, less a few. */
 const FIRST_ADDRESS = 0x0a800000;
@@ -22,7 +25,7 @@ export async function installNode(cluster: Pick<Cluster, 'client' | 'now'>, name
     body: {
       apiVersion: 'v1',
       kind: 'Node',
-      metadata: { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } },
+      metadata: { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', [SIMULATED]: 'true' } },
     },
   });
   if (code !== 201) return;
@@ -60,19 +63,28 @@ export async function installNode(cluster: Pick<Cluster, 'client' | 'now'>, name
     body: { status },
     contentType: 'application/merge-patch+json',
   });
-  // Where a node life-cycle controller watches, it taints a node whose heart does not beat: a lease far in the future is one that does.
-  await cluster.client.request('POST', pathOf({ group: 'coordination.k8s.io', plural: 'leases' }, 'kube-node-lease'), {
-    body: {
+}
+
+/** Renews the nodes' leases: where a node life-cycle controller watches, a node without a heartbeat loses its pods. */
+export async function heartbeat(
+  { client, now }: Pick<Cluster, 'client' | 'now'>,
+  nodes: readonly string[],
+): Promise<void> {
+  const leases = { group: 'coordination.k8s.io', plural: 'leases' };
+  for (const name of nodes) {
+    const renewTime = new Date(now()).toISOString().replace('Z', '000Z');
+    const body = {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
       metadata: { name },
-      spec: {
-        holderIdentity: name,
-        leaseDurationSeconds: 86_400,
-        renewTime: new Date(cluster.now()).toISOString().replace('Z', '000Z'),
-      },
-    },
-  });
+      spec: { holderIdentity: name, leaseDurationSeconds: 40, renewTime },
+    };
+    const { code } = await client.request('PATCH', pathOf(leases, 'kube-node-lease', name), {
+      body,
+      contentType: 'application/merge-patch+json',
+    });
+    if (code === 404) await client.request('POST', pathOf(leases, 'kube-node-lease'), { body });
+  }
 }
 
 function runningStatus(pod: KubeObject, address: string, time: string): Fields {
@@ -132,6 +144,8 @@ export function kubelet({ nodes, address, endsAfter }: KubeletOptions): Controll
         return remove(cluster, 'pods', pod, { gracePeriodSeconds: 0 });
       }
       if (node === undefined) {
+        // A pod that waits for another scheduler is left to it.
+        if ((pod.spec?.schedulerName ?? SCHEDULER) !== SCHEDULER) return;
         const [namespace, name] = splitKey(key);
         const target = { apiVersion: 'v1', kind: 'Node', name: nodes[nextNode++ % nodes.length] };
         const { code } = await cluster.client.request('POST', pathOf({ plural: 'pods' }, namespace, name, 'binding'), {

@@ -7,7 +7,7 @@ import { SOURCES, type Cluster, type Controller, type SourceName } from './clust
 import { deployments } from './deployments.ts';
 import { disruption } from './disruption.ts';
 import { endpointSlices } from './endpoint-slices.ts';
-import { installNode, kubelet, type KubeletOptions } from './kubelet.ts';
+import { heartbeat, installNode, kubelet, type KubeletOptions } from './kubelet.ts';
 import { Mirror } from './mirror.ts';
 import { Queue } from './queue.ts';
 import { replicaSets } from './replica-sets.ts';
@@ -29,6 +29,7 @@ const ALL_PARTS: readonly Part[] = ['kubelet', 'workloads', 'endpointSlices', 'd
 const DEFAULT_NODES = ['sandbox-node-1', 'sandbox-node-2', 'sandbox-node-3'];
 const DEFAULT_ENDS_AFTER_MS = 50;
 const PARALLEL = 32;
+const HEARTBEAT_MS = 10_000;
 /** Faults can spare the controllers: match on another User-Agent. */
 export const USER_AGENT = 'kubervisor-sandbox-controllers';
 
@@ -62,7 +63,7 @@ export function startControllers({
         (key) => controller.reconcile(key, cluster, (later) => queue.addLater(key, later)),
         {
           parallel: PARALLEL,
-        onError,
+          onError,
         },
       );
       return { controller, queue };
@@ -97,9 +98,13 @@ export function startControllers({
         ),
       ).then(() => undefined);
     });
+  const beat = () => void heartbeat(cluster, nodes).catch(() => undefined);
+  const heart = parts.includes('kubelet') ? setInterval(beat, HEARTBEAT_MS) : undefined;
+  void ready.then(() => heart !== undefined && beat());
   return {
     ready,
     stop: async () => {
+      clearInterval(heart);
       stopping.abort();
       for (const { queue } of running) queue.stop();
       await client.close();
