@@ -18,12 +18,12 @@ const podText: fc.Arbitrary<PodText> = fc
   .record({
     traffic: fc.constantFrom('no', 'no', 'no', 'yes', 'pause', 'perhaps'),
     strategy: fc.constantFrom('slow', 'errors', 'removed'),
-    brokenFor: maybe(fc.integer({ min: -120, max: 2000 })),
+    brokenFor: maybe(fc.oneof(fc.integer({ min: 0, max: 100 }), fc.integer({ min: -120, max: 2000 }))),
     breakAt: fc.option(fc.constantFrom('MCCIV', '2099-01-01T00:00:00Z', '1970-01-01T00:00:00Z', ''), {
       nil: undefined,
       freq: 1,
     }),
-    retryCount: maybe(fc.oneof(fc.integer({ min: 0, max: 6 }), fc.constantFrom('MCCIV', '-1', '1e9'))),
+    retryCount: maybe(fc.oneof(fc.integer({ min: 0, max: 6 }), fc.constantFrom(5, 5, 9, 'MCCIV', '-1', '1e9'))),
     activatedAt: maybe(fc.integer({ min: -100, max: 100 }).map((at) => new Date(NOW + 1000 * at).toISOString())),
     score: maybe(fc.double({ min: 1, max: 9, noNaN: true })),
     exempt: rarely,
@@ -56,7 +56,7 @@ const activator: fc.Arbitrary<Partial<ActivatorSpec>> = fc
 const situation = fc
   .record({
     texts: fc.array(podText, { maxLength: 8 }),
-    others: fc.integer({ min: 0, max: 4 }),
+    others: fc.integer({ min: 0, max: 10 }),
     slow: activator,
     errors: activator,
     floors: fc.tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 6 })),

@@ -221,7 +221,15 @@ describe('A5: a kill', () => {
       'withheld a EvictionRefused',
     ]);
     // Said by a clock that was an hour off.
-    expect(inWords(decide(pods, aSpec(kill), { refusedKills: refused(3600) }))).toEqual(['kill a RetriesExhausted']);
+    expect(inWords(decide([aPod('a', spent), ...healthy(3)], aSpec(kill), { refusedKills: refused(3600) }))).toEqual([
+      'kill a RetriesExhausted',
+    ]);
+  });
+
+  test('A7: one that fails again and again is given up, maxPeriod after it was due: the pod comes back', () => {
+    const at = (brokenFor: number) => inWords(decide([aPod('a', { ...spent, brokenFor }), ...healthy(3)], aSpec(kill)));
+    expect(at(339)).toEqual(['kill a RetriesExhausted']);
+    expect(at(340)).toEqual(['activate a KillNotPossible']);
   });
 });
 

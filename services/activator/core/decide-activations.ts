@@ -98,10 +98,10 @@ export function decideActivations(input: ActivationInput): ActivationDecision {
   };
 }
 
-/** Why a pod is not killed. `lasts`: as `comesBackAt` takes it; missing where the kill is tried again for ever (A7). */
+/** Why a pod is not killed now, or, `isForGood`, ever. */
 interface Obstacle {
   reason: WithheldReason;
-  lasts?: 'never' | 'passing';
+  isForGood?: true;
   message?: string;
 }
 
@@ -166,17 +166,16 @@ function decideWorld(world: World, input: ActivationInput): ActivationDecision {
   let paused = owned.filter((pod) => isPaused(pod) && !pod.terminating).length;
   let beingKilled = owned.find((pod) => isOut(pod) && pod.terminating)?.name;
   const obstacleOf = ({ pod, marks, breaker }: Candidate): Obstacle | undefined => {
-    if (marks.exempt) return { reason: 'Exempt', lasts: 'never' };
-    if (pod.owner === undefined) return { reason: 'NoOwner', lasts: 'never' };
+    if (marks.exempt) return { reason: 'Exempt', isForGood: true };
+    if (pod.owner === undefined) return { reason: 'NoOwner', isForGood: true };
     const nextKill = nextKillOf(pod.uid);
     if (nextKill !== undefined && nextKill > now)
       return { reason: 'EvictionRefused', message: `tried again at ${writeTime(nextKill)}` };
-    if (beingKilled !== undefined)
-      return { reason: 'KillInProgress', lasts: 'passing', message: `${beingKilled} is not gone yet` };
+    if (beingKilled !== undefined) return { reason: 'KillInProgress', message: `${beingKilled} is not gone yet` };
     // A pod without a breaker of its own is under the highest floor of all.
     const floor = Math.max(...(breaker ? [breaker] : resolved.breakers).map((one) => floorOf(counts.total, one)));
     if (counts.available < floor)
-      return { reason: 'UnderFloor', lasts: 'passing', message: `${counts.available} available, floor ${floor}` };
+      return { reason: 'UnderFloor', message: `${counts.available} available, floor ${floor}` };
     return undefined;
   };
   for (const candidate of exhausted.sort(worstFirst)) {
@@ -194,16 +193,23 @@ function decideWorld(world: World, input: ActivationInput): ActivationDecision {
       continue;
     }
     const obstacle = obstacleOf(candidate);
-    if (obstacle === undefined) {
+    // Also a kill that nothing hinders is given up in the end: it may have failed again and again, which no pod remembers. Only a
+    // refused one is remembered, and tried for ever.
+    const isRefused =
+      obstacle === undefined ? nextKillOf(pod.uid) !== undefined : obstacle.reason === 'EvictionRefused';
+    const patience = comesBackAt(marks, pod.uid, activator, now, obstacle?.isForGood === true ? 'never' : 'passing');
+    if (!isRefused && patience !== undefined && patience <= now)
+      bringBack(
+        candidate,
+        'KillNotPossible',
+        `${timesBroken(candidate)}, not killed: ${obstacle?.reason ?? 'kills failed'}`,
+      );
+    else if (obstacle !== undefined) withhold(pod, obstacle.reason, obstacle.message);
+    else {
       beingKilled = pod.name;
       const reason = pauses ? 'PauseOverflow' : 'RetriesExhausted';
       kill.push({ ...planned(pod, reason, message), policy: activator.killPolicy });
-    } else if (
-      obstacle.lasts !== undefined &&
-      isReached(comesBackAt(marks, pod.uid, activator, now, obstacle.lasts), now)
-    )
-      bringBack(candidate, 'KillNotPossible', `${timesBroken(candidate)}, not killed: ${obstacle.reason}`);
-    else withhold(pod, obstacle.reason, obstacle.message);
+    }
   }
 
   const decision: ActivationDecision = {
@@ -258,7 +264,6 @@ const breakerOf = (pod: Pod): { breaker?: string } => {
   const { strategy } = marksOf(pod);
   return strategy === undefined ? {} : { breaker: strategy };
 };
-const isReached = (time: number | undefined, now: number): boolean => time !== undefined && time <= now;
 const timesBroken = ({ marks }: Candidate): string => `broken ${retriesOf(marks)} times`;
 const secondsOut = ({ marks }: Candidate, now: number): number =>
   Math.max(0, Math.round((now - (brokenAt(marks, now) ?? now)) / 1000));
