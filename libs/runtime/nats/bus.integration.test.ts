@@ -7,7 +7,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 import type { CloudEvent } from '@kubervisor/shared/events/envelope';
-import { CLAIMS_BUCKET, CONSUMERS, STREAMS } from '@kubervisor/shared/events/subjects';
+import { CLAIMS_BUCKET, CONSUMERS, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
 import { type NatsOptions, type NatsServer, startNats } from '@kubervisor/testing/servers/nats';
 import pino from 'pino';
 import {
@@ -19,6 +19,7 @@ import {
   StreamMissing,
   type WorkMessage,
 } from './bus.ts';
+import { authorizationConfig } from './permissions.ts';
 
 const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 
@@ -566,6 +567,54 @@ describe.each(binaries)('on %s', (_name, binary) => {
       await heard(listening, bus, 'after');
     });
 
+    test('facts of the past stay past, also where the first look at the stream failed', async () => {
+      const nats = await server();
+      const leader = await busAt(nats.url);
+      await leader.ensure(1);
+      await leader.publish(CART_FACT, event('past'));
+      await nats.restart({ jetstream: false });
+      await eventually(() => !leader.status().ready && leader.status());
+      const facts = new Seen<unknown>();
+      const worker = await busAt(nats.url);
+      keep(worker.subscribeFacts((message) => facts.add(dataOf(message))));
+      // Asked after that look, on the same connection: when this is refused, the look was.
+      await expect(worker.publish(CART_FACT, event('refused'))).rejects.toThrow(StreamMissing);
+      await nats.restart({ jetstream: true });
+      await ready(leader);
+      await leader.ensure(1);
+      await untilHeard(facts, leader);
+      expect(new Set(facts.all)).toEqual(new Set(['from now on']));
+    });
+
+    test('a bus can be closed with all its ways open and work under way', async () => {
+      const nats = await server();
+      const bus = await connectBus({ url: nats.url, name: 'test' }, log);
+      await bus.ensure(1);
+      const seen = new Seen<unknown>();
+      const release = Promise.withResolvers<void>();
+      const acked = Promise.withResolvers<void>();
+      consume(
+        bus,
+        async (message) => {
+          seen.add(message);
+          await release.promise;
+          message.ack();
+          acked.resolve();
+        },
+        1,
+      );
+      keep(bus.subscribeRounds(() => undefined));
+      keep(bus.claims.watch({ claim: () => undefined }));
+      await bus.publish(CART, event(1));
+      await seen.one();
+      const closing = bus.close();
+      await expect(bus.publish(CART, event(2))).rejects.toThrow('not connected');
+      await closing;
+      release.resolve();
+      await acked.promise;
+      expect(bus.status()).toMatchObject({ ready: false });
+    });
+
     test('a bus can be closed while the server is away, and while it is frozen', async () => {
       const nats = await server();
       const away = await connectBus({ url: 'nats://127.0.0.1:1', name: 'test' }, log);
@@ -577,6 +626,52 @@ describe.each(binaries)('on %s', (_name, binary) => {
       expect(performance.now() - began).toBeLessThan(4500);
       nats.thaw();
     });
+  });
+
+  test('each service can do what it must with permissions of its own, and a breaker publishes no work', async () => {
+    const nats = await server({ config: authorizationConfig((user) => `${user}'s password`) });
+    const as = async (user: string): Promise<Bus> => {
+      const passwordFile = join(nats.dir, user);
+      await writeFile(passwordFile, `${user}'s password`);
+      return busAt(nats.url, { user, passwordFile });
+    };
+    const controller = await as('controller');
+    await controller.ensure(1);
+    expect(await controller.ensure(1)).toEqual({ bucketMade: false });
+    const workers = { evaluate: await as('breaker'), activate: await as('activator') };
+    for (const bus of [controller, ...Object.values(workers)]) expect(bus.status()).toEqual({ ready: true });
+
+    const told = new Seen<string>();
+    keep(controller.subscribeRounds((message) => told.add(message.subject)));
+    keep(controller.subscribeFacts((message) => told.add(message.subject)));
+    keep(controller.claims.watch({ claim: (key) => told.add(key), current: () => told.add('current') }));
+    await told.one((line) => line === 'current');
+    for (const [kind, bus] of Object.entries(workers) as [WorkKind, Bus][]) {
+      const consumption = bus.consume(
+        kind,
+        async (message) => {
+          expect(await bus.claims.claim(`uid.${kind}`, 0, 'x')).toMatchObject({ outcome: 'claimed' });
+          expect(await bus.claims.claim(`uid.${kind}`, 0, 'x')).toMatchObject({ outcome: 'refused' });
+          await bus.publish(`kubervisor.round.${kind}.shop.cart`, event(1));
+          await bus.publish(CART_FACT, event(1));
+          message.ack();
+        },
+        { concurrency: 1 },
+      );
+      keep(consumption);
+      await controller.publish(`kubervisor.work.${kind}.shop.cart`, event(1));
+      await told.one((line) => line === `kubervisor.round.${kind}.shop.cart`);
+      await told.one((line) => line === `uid.${kind}`);
+      await consumption.stop();
+    }
+    await told.until((all) => all.filter((line) => line === CART_FACT).length === 2);
+
+    const { evaluate: breaker } = workers;
+    await expect(breaker.publish(CART, event(1))).rejects.toThrow(/Permissions Violation|permission/i);
+    await expect(breaker.publish('kubervisor.round.activate.shop.cart', event(1))).rejects.toThrow();
+    await expect(breaker.claims.claim('uid.activate', 0, 'x')).rejects.toThrow();
+    await expect(breaker.ensure(1)).rejects.toThrow();
+    await expect(controller.claims.claim('uid.evaluate', 0, 'x')).rejects.toThrow();
   });
 
   describe('what is wrong is told in words, and mended at run time', () => {

@@ -30,8 +30,6 @@ export interface NatsSettings {
   /** Certificate and key of this client, where the server asks for one. */
   certFile?: string;
   keyFile?: string;
-  /** `_INBOX` if unset. With one of its own a service can be kept from reading the answers to others. */
-  inboxPrefix?: string;
 }
 
 /** A connection in use. A new one after each interruption, so whoever holds on to an old one can tell. */
@@ -42,8 +40,7 @@ export interface Session {
 }
 
 export interface Connection {
-  readonly inboxPrefix: string | undefined;
-  /** Undefined while there is none. The client would keep messages for later; ours would be stale by then. */
+  /** Undefined while there is none, and when it is being closed. The client would keep messages for later; ours would be stale by then. */
   session(): Session | undefined;
   /** Why nothing works now, for /readyz. */
   problem(): string | undefined;
@@ -82,7 +79,7 @@ function authenticators(settings: NatsSettings): Authenticator[] {
 }
 
 function optionsOf(settings: NatsSettings): NodeConnectionOptions {
-  const { caFile, certFile, keyFile, inboxPrefix } = settings;
+  const { caFile, certFile, keyFile } = settings;
   const tls = {
     ...(caFile !== undefined && { caFile }),
     ...(certFile !== undefined && { certFile }),
@@ -93,7 +90,6 @@ function optionsOf(settings: NatsSettings): NodeConnectionOptions {
     name: settings.name,
     authenticator: authenticators(settings),
     ...(Object.keys(tls).length > 0 && { tls }),
-    ...(inboxPrefix !== undefined && { inboxPrefix }),
     maxReconnectAttempts: -1,
     // Credentials may be mended at either end.
     ignoreAuthErrorAbort: true,
@@ -216,7 +212,6 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
   await tried.promise;
 
   return {
-    inboxPrefix: settings.inboxPrefix,
     session: () => session,
     problem: () => away ?? unfit,
     onConnect(listener) {
@@ -226,6 +221,8 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
     async close() {
       leaving = true;
       const nc = session?.nc;
+      // From here on nobody begins anything on it.
+      session = undefined;
       // What was published, acks above all, shall arrive; but a frozen server must not hold the process back.
       if (nc !== undefined)
         await Promise.race([nc.drain().catch(() => undefined), sleep(REQUEST_TIMEOUT, undefined, { ref: false })]);

@@ -63,7 +63,7 @@ export function consumeWork(
     unbind();
     const mine: Binding = {
       nc,
-      inbox: nc.subscribe(createInbox(connection.inboxPrefix), {
+      inbox: nc.subscribe(createInbox(), {
         callback: (error, message) => {
           if (error === null) receive(mine, message);
           else lose(mine, messageOf(error));
@@ -95,7 +95,8 @@ export function consumeWork(
 
   function ask(mine: Binding): void {
     const free = concurrency - underWay.size - mine.outstanding;
-    if (stopped || binding !== mine || !mine.isBound || free <= 0 || mine.nc.isClosed()) return;
+    if (stopped || binding !== mine || !mine.isBound || free <= 0) return;
+    if (connection.session()?.nc !== mine.nc) return;
     if (mine.outstanding === 0) mine.silence.heard();
     mine.outstanding += free;
     mine.nc.publish(

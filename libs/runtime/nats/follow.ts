@@ -83,7 +83,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
     const { nc, manager } = session;
     const mine: Binding = {
       session,
-      inbox: nc.subscribe(createInbox(connection.inboxPrefix), {
+      inbox: nc.subscribe(createInbox(), {
         callback: (error, message) => {
           if (binding !== mine) return;
           if (error === null) receive(mine, message);
@@ -118,15 +118,18 @@ export function follow(connection: Connection, options: FollowOptions, follower:
         current(mine);
     } catch (error) {
       lose(mine, messageOf(error));
-    } finally {
-      firstLook = false;
     }
   }
 
-  /** A stream that is made after the first look is new as a whole. */
+  /** The first look finds where the news begins. A stream that was not there then, or is another now, is news as a whole. */
   async function afterPlace({ manager }: Session) {
-    const { created, state } = await manager.streams.info(stream);
-    if (place?.created !== created) place = { created, sequence: firstLook ? state.last_seq : 0 };
+    const found = await manager.streams.info(stream).catch((error: unknown) => {
+      if (error instanceof Error && error.name === 'StreamNotFoundError') firstLook = false;
+      throw error;
+    });
+    if (place?.created !== found.created)
+      place = { created: found.created, sequence: firstLook ? found.state.last_seq : 0 };
+    firstLook = false;
     return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: place.sequence + 1 };
   }
 
@@ -145,6 +148,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
   function control(mine: Binding, message: Msg): void {
     if (message.headers?.code !== 100)
       return lose(mine, `${message.headers?.code} ${message.headers?.description ?? ''}`);
+    if (connection.session() !== mine.session) return;
     // Flow control: the server waits for our word before it sends more.
     if (message.reply) message.respond();
     const stalled = message.headers.get('Nats-Consumer-Stalled');

@@ -1,0 +1,62 @@
+/**
+ * What each service may say and hear on NATS (design §9): data for the server's configuration, where each has a user of its
+ * own. A breaker cannot publish work, nor claim an activation; only the controller makes streams.
+ */
+import { CLAIMS_BUCKET, CONSUMERS, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
+import { CLAIMS_STREAM } from './claims.ts';
+
+export interface Permissions {
+  publish: string[];
+  subscribe: string[];
+}
+
+const API = '$JS.API';
+const ALL_STREAMS = [...Object.values(STREAMS).map(({ name }) => name), CLAIMS_STREAM];
+const FOLLOWED = [STREAMS.rounds.name, STREAMS.facts.name, CLAIMS_STREAM];
+const ANSWERS = ['_INBOX.>'];
+
+function worker(kind: WorkKind): Permissions {
+  const { stream, durable } = CONSUMERS[kind];
+  return {
+    publish: [
+      `${API}.INFO`,
+      `${API}.CONSUMER.INFO.${stream}.${durable}`,
+      `${API}.CONSUMER.MSG.NEXT.${stream}.${durable}`,
+      `$JS.ACK.${stream}.${durable}.>`,
+      `$KV.${CLAIMS_BUCKET.name}.*.${kind}`,
+      `${API}.STREAM.MSG.GET.${CLAIMS_STREAM}`,
+      `kubervisor.round.${kind}.>`,
+      'kubervisor.fact.>',
+    ],
+    subscribe: ANSWERS,
+  };
+}
+
+export const PERMISSIONS: Record<'controller' | 'breaker' | 'activator', Permissions> = {
+  controller: {
+    publish: [
+      `${API}.INFO`,
+      ...ALL_STREAMS.flatMap((name) => ['INFO', 'CREATE', 'UPDATE'].map((act) => `${API}.STREAM.${act}.${name}`)),
+      `${API}.CONSUMER.INFO.${STREAMS.work.name}.*`,
+      `${API}.CONSUMER.CREATE.${STREAMS.work.name}.>`,
+      // Followers: a consumer without a name each, and the word that it may go on.
+      ...FOLLOWED.flatMap((name) => [`${API}.CONSUMER.CREATE.${name}`, `$JS.FC.${name}.>`]),
+      'kubervisor.work.>',
+      'kubervisor.fact.>',
+    ],
+    subscribe: ANSWERS,
+  },
+  breaker: worker('evaluate'),
+  activator: worker('activate'),
+};
+
+/** The users of these names, for the server's configuration; `password` may be a bcrypt hash or `$VARIABLE`. */
+export function authorizationConfig(password: (service: keyof typeof PERMISSIONS) => string): string {
+  const users = (Object.keys(PERMISSIONS) as (keyof typeof PERMISSIONS)[]).map((user) => ({
+    user,
+    password: password(user),
+    permissions: PERMISSIONS[user],
+  }));
+  // JSON is valid configuration.
+  return `authorization: ${JSON.stringify({ users }, undefined, 2)}\n`;
+}
