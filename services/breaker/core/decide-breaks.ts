@@ -174,7 +174,10 @@ function obstacleOf(
   if (!pod.ready) return { reason: 'NotReady' };
   if (exempt) return { reason: 'Exempt' };
   if (!isPastGrace({ readySince: pod.readySince, activatedAt }, gracePeriod, now)) return { reason: 'GracePeriod' };
-  const sharer = others.find((other) => other.name !== name && selects(other.selector, pod.labels));
-  if (sharer !== undefined) return { reason: 'SharedPods', message: `also selected by ${sharer.name}` };
+  const [sharer] = others
+    .filter((other) => other.name !== name && selects(other.selector, pod.labels))
+    .map((other) => other.name)
+    .sort();
+  if (sharer !== undefined) return { reason: 'SharedPods', message: `also selected by ${sharer}` };
   return undefined;
 }
