@@ -1,0 +1,229 @@
+/** Plays the story: sets the stage, acts through the Kubernetes API, looks, and shows what it sees. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { createApiClient, type ApiClient } from '@kubervisor/kube-sandbox/client';
+import type { Cleanup } from './cleanup.ts';
+import { startPlatform, type Platform } from './platform.ts';
+import { findPrograms } from './programs.ts';
+import { bundleServices, REPLICAS, SERVICES, staleServices, startServices } from './services.ts';
+import { FAULT, KUBERVISOR_SERVICE, NAMESPACE, PATHS, SHOP } from './shop/manifests.ts';
+import { createShopPods } from './shop/pods.ts';
+import { startShoppers } from './shop/shoppers.ts';
+import { happenings, type Happening } from './story/happenings.ts';
+import { createObserver } from './story/observe.ts';
+import type { Scene } from './story/scene.ts';
+import { advance, begin, castOf, STORY, type Act, type Cast, type Progress } from './story/story.ts';
+import type { Presenter } from './view/presenter.ts';
+import { reportOf, summaryOf, type Report } from './view/report.ts';
+
+export interface DemoOptions {
+  presenter: Presenter;
+  cleanup: Cleanup;
+  /** Fired when a person or the system asks for the end. */
+  signal: AbortSignal;
+  /** After the story: leave everything running until the signal. */
+  keep: boolean;
+  /** Tell the story again, with other pods, until the signal. */
+  repeat: boolean;
+}
+
+const LOOK_EVERY_MS = 200;
+const SHOPPERS_PER_SECOND = 100;
+const CRD_LIMIT_SECONDS = 20;
+const KEPT_HAPPENINGS = 100;
+
+/** Resolves with the first telling's report, or that of the first which did not hold. Throws where the stage could not be set. */
+export async function playDemo({ presenter, cleanup, signal, keep, repeat }: DemoOptions): Promise<Report> {
+  const { say } = presenter;
+  const programs = findPrograms();
+  await prepareServices(say, signal);
+
+  const began = performance.now();
+  const seconds = (): number => (performance.now() - began) / 1000;
+  say('Starting, on loopback alone:');
+  let platform: Platform | undefined = undefined as Platform | undefined;
+  const shop = createShopPods((pods) =>
+    platform?.scrape(pods.map(({ name, port }) => ({ address: `127.0.0.1:${port}`, labels: { pod: name } }))),
+  );
+  cleanup.add(() => shop.stop());
+  platform = await startPlatform({
+    programs,
+    cleanup,
+    signal,
+    say: (line) => say(`  ${line}`),
+    address: (pod) => shop.start(pod.metadata.name),
+  });
+  const client = createApiClient(platform.kubeconfig, { userAgent: 'kubervisor-demo' });
+  cleanup.add(() => client.close());
+  const shoppers = startShoppers({ perSecond: SHOPPERS_PER_SECOND, portOf: shop.portOf });
+  cleanup.add(() => shoppers.stop());
+  const observe = createObserver({ client, prometheusUrl: platform.prometheusUrl, shoppers, seconds });
+
+  for (const { path, manifest } of SHOP) await apply(client, path, manifest);
+  const starting = startServices(platform, cleanup, signal);
+  // Awaited below; a failure before that must not be an unhandled one.
+  starting.catch(() => undefined);
+  say(`  services        ${SERVICES.map((service) => `${REPLICAS[service]} ${service}`).join(', ')}`);
+  say(`\nThe shop's owner wrote this:\n\n${KUBERVISOR_SERVICE.replace(/^/gm, '  ')}`);
+  const services = await starting;
+  await applyOnceServed(client, PATHS.kubervisorService, KUBERVISOR_SERVICE, signal);
+
+  const told: Happening[] = [];
+  let before: Scene | undefined;
+  const look = async (): Promise<{ scene: Scene; fresh: Happening[] }> => {
+    const scene = await observe();
+    shop.reconcile(scene.pods);
+    const fresh = before === undefined ? [] : happenings(before, scene);
+    before = scene;
+    told.push(...fresh);
+    told.splice(0, told.length - KEPT_HAPPENINGS);
+    return { scene, fresh };
+  };
+  const setFaults = (names: readonly string[], fault: string | null): Promise<unknown> =>
+    Promise.all(
+      names.map((name) =>
+        client.call('PATCH', `${PATHS.pods}/${name}`, {
+          body: { metadata: { annotations: { [FAULT]: fault } } },
+          contentType: 'application/merge-patch+json',
+        }),
+      ),
+    );
+  const beside = [
+    `kubectl beside it:  export KUBECONFIG=${platform.kubeconfigFile}`,
+    `                    kubectl -n ${NAMESPACE} get kvs,pods,endpointslices -L kubervisor/traffic`,
+  ];
+
+  /** One telling. Ends early where an act fails, or at the signal. */
+  const tell = async (round: number): Promise<{ played: Progress[]; reason: string | undefined }> => {
+    const played: Progress[] = [];
+    let reason: string | undefined;
+    let cast: Cast | undefined;
+    for (const [index, act] of STORY.entries()) {
+      const first = await look();
+      if (first.scene.pods.length > 0) cast ??= castOf(first.scene, round);
+      if (cast !== undefined) await change(act, cast, setFaults);
+      let progress = begin(act, first.scene.seconds);
+      let { scene, fresh } = first;
+      const showAct = () =>
+        presenter.show(
+          {
+            scene,
+            act: { act, place: index + 1, of: STORY.length, progress },
+            happenings: told,
+            hints: [...(keep ? beside : []), repeat ? 'Ctrl-C ends it' : 'Ctrl-C ends it early'],
+          },
+          fresh,
+        );
+      showAct();
+      played.push(progress);
+      while (progress.outcome === 'playing') {
+        await delay(LOOK_EVERY_MS, undefined, { signal });
+        ({ scene, fresh } = await look());
+        // Until the first pod is there nobody can be cast; the first act needs nobody.
+        cast ??= index === 0 || scene.pods.length === 0 ? undefined : castOf(scene, round);
+        progress = advance(act, progress, scene, cast ?? { one: '', most: [] });
+        played[index] = progress;
+        if (scene.degraded?.reason === 'FleetAnomalous') reason = scene.degraded.message;
+        showAct();
+      }
+      // The whole fleet is there only after the first act.
+      if (index === 0) cast = castOf(scene, round);
+      if (progress.outcome === 'failed') break;
+    }
+    return { played, reason };
+  };
+
+  let report: Report | undefined;
+  try {
+    for (let round = 0; ; round += 1) {
+      const { played, reason } = await tell(round);
+      const latest = reportOf(STORY, played, { ...shoppers.totals(), reason, seconds: seconds() });
+      if (report === undefined || !latest.held) report = latest;
+      if (!latest.held || !repeat || keep) break;
+      told.push({ seconds: seconds(), tone: 'good', text: 'The story held. It is told again, with other pods.' });
+      await setFaults(before?.pods.map(({ name }) => name) ?? [], null);
+    }
+    if (!report.held && services.problems().length > 0)
+      say(`The services' last warnings:\n${services.problems().join('\n')}`);
+    if (keep) {
+      await setFaults(before?.pods.map(({ name }) => name) ?? [], null);
+      await keepOn({ presenter, look, told, signal, hints: [...summaryOf(report), ...playground(platform, before)] });
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  presenter.close();
+  return report ?? reportOf(STORY, [], { ...shoppers.totals(), reason: undefined, seconds: seconds() });
+}
+
+async function prepareServices(say: (line: string) => void, signal: AbortSignal): Promise<void> {
+  const stale = staleServices();
+  if (stale.length === 0) return;
+  const began = performance.now();
+  say(`Bundling what is new of the services: ${stale.join(', ')} …`);
+  await bundleServices(stale, signal);
+  say(`  done in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+}
+
+async function change(
+  act: Act,
+  cast: Cast,
+  setFaults: (names: readonly string[], fault: string | null) => Promise<unknown>,
+): Promise<void> {
+  await setFaults(act.heal?.(cast) ?? [], null);
+  await setFaults(act.fail?.(cast) ?? [], '500');
+}
+
+const apply = (client: ApiClient, path: string, manifest: string): Promise<unknown> =>
+  client.call('PATCH', path, {
+    query: { fieldManager: 'kubervisor-demo', force: true },
+    contentType: 'application/apply-patch+yaml',
+    body: manifest,
+  });
+
+/** The controller installs the CRD when it starts; until it is served the API answers 404. */
+async function applyOnceServed(client: ApiClient, path: string, manifest: string, signal: AbortSignal): Promise<void> {
+  const limit = performance.now() + 1000 * CRD_LIMIT_SECONDS;
+  for (;;) {
+    try {
+      await apply(client, path, manifest);
+      return;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 404 || performance.now() > limit) throw error;
+    }
+    await delay(100, undefined, { signal });
+  }
+}
+
+function playground(platform: Platform, scene: Scene | undefined): string[] {
+  const some = scene?.pods[0]?.name ?? 'NAME';
+  return [
+    '',
+    'Everything stays up until Ctrl-C. In another terminal:',
+    `  export KUBECONFIG=${platform.kubeconfigFile}`,
+    `  kubectl -n ${NAMESPACE} get pods -L kubervisor/traffic --watch`,
+    `  kubectl -n ${NAMESPACE} get kvs -o yaml`,
+    `  kubectl -n ${NAMESPACE} annotate pod ${some} ${FAULT}=500     (and to heal it: ${FAULT}-)`,
+    `  Prometheus: ${platform.prometheusUrl}   logs of the services: ${platform.dir}/logs`,
+  ];
+}
+
+async function keepOn({
+  presenter,
+  look,
+  told,
+  signal,
+  hints,
+}: {
+  presenter: Presenter;
+  look: () => Promise<{ scene: Scene; fresh: Happening[] }>;
+  told: readonly Happening[];
+  signal: AbortSignal;
+  hints: readonly string[];
+}): Promise<void> {
+  presenter.say(['', ...hints].join('\n'));
+  for (;;) {
+    const { scene, fresh } = await look();
+    presenter.show({ scene, act: undefined, happenings: told, hints: ['Ctrl-C ends it'] }, fresh);
+    await delay(LOOK_EVERY_MS, undefined, { signal });
+  }
+}

@@ -1,0 +1,123 @@
+/** `npm run demo` and `npm run sandbox`. Exits 0 where the story held, 1 where it did not or nothing could be started, 2 on bad arguments, 130 where it was interrupted. */
+import { parseArgs } from 'node:util';
+import { Cleanup } from './cleanup.ts';
+import { runCluster } from './cluster.ts';
+import { playDemo } from './demo.ts';
+import { livePresenter, plainPresenter, silentPresenter } from './view/presenter.ts';
+import { summaryOf } from './view/report.ts';
+
+const HELP = `Usage: npm run demo -- [options]        a fleet that misbehaves, and what Kubervisor does about it
+       npm run sandbox -- [options]     a cluster, NATS and Prometheus, for services started by hand
+
+Options of the demo:
+  --once        tell the story once and end (so it is where there is no terminal); else it is told until Ctrl-C
+  --keep        tell it once, then leave everything running until Ctrl-C, to play with kubectl
+  --plain       lines instead of the live view
+  --json        tell it once and print one JSON object; exit 0 only if the story held
+Options of the sandbox:
+  --kubeconfig FILE   where the kubeconfig is written (else into a temporary folder); removed at the end
+Both:
+  -h, --help    this text`;
+
+interface Arguments {
+  command: 'demo' | 'cluster';
+  once: boolean;
+  keep: boolean;
+  plain: boolean;
+  json: boolean;
+  help: boolean;
+  kubeconfig: string | undefined;
+}
+
+class UsageError extends Error {}
+
+function readArguments(words: string[]): Arguments {
+  const flag = { type: 'boolean', default: false } as const;
+  const { values, positionals } = parse(words, {
+    once: flag,
+    keep: flag,
+    plain: flag,
+    json: flag,
+    help: { ...flag, short: 'h' },
+    kubeconfig: { type: 'string' },
+  } as const);
+  const [command = 'demo', ...more] = positionals;
+  if (more.length > 0 || (command !== 'demo' && command !== 'cluster'))
+    throw new UsageError(`"${positionals.join(' ')}": the commands are demo and cluster`);
+  if (values.keep && (values.json || values.once))
+    throw new UsageError('--keep leaves everything running: it does not go with --once or --json');
+  if (command === 'cluster' && (values.once || values.keep || values.json || values.plain))
+    throw new UsageError('--once, --keep, --plain and --json belong to the demo: npm run demo -- --once');
+  if (command === 'demo' && values.kubeconfig !== undefined)
+    throw new UsageError('--kubeconfig belongs to the sandbox: npm run sandbox -- --kubeconfig FILE');
+  return { ...values, command, kubeconfig: values.kubeconfig };
+}
+
+function parse<const O extends NonNullable<Parameters<typeof parseArgs>[0]>['options']>(args: string[], options: O) {
+  try {
+    return parseArgs({ args, options: options as NonNullable<O>, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+const cleanup = new Cleanup();
+const stopping = new AbortController();
+for (const [name, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const)
+  process.on(name, () => {
+    // npm hands on a Ctrl-C that the terminal sent us as well; a second one in earnest comes later.
+    if (stopping.signal.aborted && performance.now() - stoppedAt > 1000) process.exit(128 + number);
+    if (!stopping.signal.aborted) stoppedAt = performance.now();
+    stopping.abort();
+  });
+let stoppedAt = 0;
+
+async function run(): Promise<number> {
+  const args = readArguments(process.argv.slice(2));
+  const { signal } = stopping;
+  if (args.help) {
+    process.stdout.write(`${HELP}\n`);
+    return 0;
+  }
+  if (args.command === 'cluster') {
+    const say = (line: string) => void process.stdout.write(`${line}\n`);
+    await runCluster({ cleanup, signal, say, kubeconfigFile: args.kubeconfig });
+    return 0;
+  }
+  const terminal = process.stdout;
+  const live = terminal.isTTY && !args.plain && !args.json;
+  const colored = process.env['NO_COLOR'] === undefined || process.env['NO_COLOR'] === '';
+  const presenter = args.json ? silentPresenter : live ? livePresenter(terminal, colored) : plainPresenter(terminal);
+  cleanup.add(() => presenter.close());
+  const report = await playDemo({
+    presenter,
+    cleanup,
+    signal,
+    keep: args.keep,
+    repeat: terminal.isTTY && !args.once && !args.json && !args.keep,
+  });
+  if (args.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  else presenter.say(['', ...summaryOf(report)].join('\n'));
+  if (report.held) return 0;
+  return signal.aborted ? 130 : 1;
+}
+
+try {
+  process.exitCode = await run();
+} catch (error) {
+  if (stopping.signal.aborted) process.exitCode = 130;
+  else if (error instanceof UsageError) {
+    process.stderr.write(`${error.message}\n\n${HELP}\n`);
+    process.exitCode = 2;
+  } else {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
+}
+await cleanup.run();
+// What is left open (a keep-alive socket) must not hold the process.
+process.exit();
