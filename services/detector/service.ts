@@ -112,9 +112,7 @@ export async function createDetectorService(
     server,
     async stop() {
       await server.close();
-      await Promise.all(
-        [outbound, ...[...sources.values()].map((source) => source.outbound)].map((one) => one.close()),
-      );
+      for (const one of [outbound, ...[...sources.values()].map((source) => source.outbound)]) one.close();
     },
   };
 }

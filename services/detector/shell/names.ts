@@ -8,8 +8,10 @@ export interface Names {
   host(name: string): Promise<string[]>;
 }
 
-export function systemNames(): Names {
+/** `servers`: DNS servers in place of the system's. */
+export function systemNames(servers?: readonly string[]): Names {
   const resolver = new dns.Resolver({ timeout: 1000, tries: 2 });
+  if (servers !== undefined) resolver.setServers(servers);
   const isAlias = async (name: string) => (await orNone(resolver.resolveCname(name))).length > 0;
   return {
     async service(name) {

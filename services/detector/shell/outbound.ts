@@ -4,7 +4,7 @@
  */
 import { isIPv6, type LookupFunction } from 'node:net';
 import { BodyTooLarge, errorCode, exchange, type Exchange } from '@kubervisor/runtime/http/exchange';
-import { Agent, buildConnector } from 'undici';
+import { Agent, buildConnector, errors } from 'undici';
 import { addressProblem, type AllowPattern, type Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
 import type { Names } from './names.ts';
@@ -26,7 +26,8 @@ export interface Request {
 export interface Outbound {
   /** Any status is a success here; what the peer sent never comes into a fault's message. */
   send(via: Destination['via'], request: Request): Promise<Result<Exchange>>;
-  close(): Promise<void>;
+  /** Breaks off what is under way. */
+  close(): void;
 }
 
 class AddressRefused extends Error {
@@ -93,12 +94,14 @@ export function createOutbound(names: Names, allow: readonly AllowPattern[], tls
         }
         const code = errorCode(error);
         if (code === 'UND_ERR_HEADERS_OVERFLOW') return failure('TooLarge', `the headers of ${peer} are too large`);
-        if (code.startsWith('HPE_')) return failure('BadAnswer', `the answer of ${peer} is no HTTP`);
+        if (error instanceof errors.HTTPParserError) return failure('BadAnswer', `the answer of ${peer} is no HTTP`);
         return failure('Unreachable', `no connection to ${peer} (${code})`);
       }
     },
-    async close() {
-      await Promise.all([agents.service.destroy(), agents.outside.destroy()]);
+    close() {
+      // Not awaited: undici also waits there for connections that are still being made.
+      void agents.service.destroy();
+      void agents.outside.destroy();
     },
   };
 }

@@ -62,7 +62,7 @@ async function readSources(file: string): Promise<z.output<typeof source>[]> {
   });
   let content: unknown;
   try {
-    content = parse(text, { prettyErrors: false, logLevel: 'silent' });
+    content = parse(text, { prettyErrors: false, logLevel: 'error' });
   } catch (error) {
     throw problem(`is no YAML (${error instanceof YAMLParseError ? error.code : 'failed'})`);
   }

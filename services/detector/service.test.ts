@@ -1,0 +1,269 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { readConfig } from '@kubervisor/runtime/config';
+import { createLogger } from '@kubervisor/runtime/logs';
+import { createMetrics } from '@kubervisor/runtime/metrics';
+import { DETECTOR_KINDS, type DetectorKind } from '@kubervisor/shared/crd/kubervisor-service';
+import {
+  evaluationResponse,
+  type EvaluationRequest,
+  type EvaluationResponse,
+} from '@kubervisor/shared/detection/service';
+import { createDetectorService, settings, type DetectorService } from './service.ts';
+
+let service: DetectorService;
+let peer: Server;
+let peerPort: number;
+let listener: RequestListener;
+let lines: string[];
+
+async function start(env: Record<string, string> = {}): Promise<void> {
+  service = await createDetectorService(readConfig(settings, { HTTP_PORT: '0', HTTP_HOST: '127.0.0.1', ...env }), {
+    log: createLogger('detector', 'debug', 'detector-1', { write: (line) => void lines.push(line) }),
+    metrics: createMetrics('detector'),
+  });
+}
+beforeEach(async () => {
+  lines = [];
+  peer = createServer((request, response) => listener(request, response));
+  await new Promise<void>((resolve) => peer.listen(0, '127.0.0.1', resolve));
+  peerPort = (peer.address() as AddressInfo).port;
+  await start({ DETECTOR_ALLOW: '127.0.0.1:*' });
+});
+afterEach(async () => {
+  await service.stop();
+  peer.closeAllConnections();
+  await new Promise((resolve) => peer.close(resolve));
+});
+
+const requestOf = (kind: DetectorKind, detector: unknown, change: Partial<EvaluationRequest> = {}) => ({
+  apiVersion: 'detector.kubervisor.io/v1',
+  evaluationId: 'round-1',
+  timeoutMilliseconds: 3000,
+  service: { namespace: 'shop', name: 'cart' },
+  breaker: 'errors',
+  pods: [
+    { name: 'cart-1', uid: 'u1' },
+    { name: 'cart-2', uid: 'u2' },
+  ],
+  kind,
+  detector,
+  ...change,
+});
+async function ask(payload: object): Promise<EvaluationResponse> {
+  const answer = await service.server.inject({ method: 'POST', url: '/v1/verdicts', payload });
+  expect(answer.statusCode).toBe(200);
+  return evaluationResponse.parse(answer.json());
+}
+const discrete = (change: object = {}) => ({
+  prometheusService: `127.0.0.1:${peerPort}`,
+  promQL: 'q',
+  key: 'code',
+  podNamekey: 'pod',
+  badValues: ['500'],
+  ...change,
+});
+const vector = (...series: [pod: string, code: string, value: string][]) =>
+  JSON.stringify({
+    status: 'success',
+    data: {
+      resultType: 'vector',
+      result: series.map(([pod, code, value]) => ({ metric: { pod, code }, value: [0, value] })),
+    },
+  });
+const plugin = () => `127.0.0.1:${peerPort}/bad-pods`;
+const outcomes = ({ verdicts }: EvaluationResponse) => verdicts.map(({ pod, outcome }) => `${pod} ${outcome}`);
+const metric = async (start: string) =>
+  (await service.server.inject('/metrics')).body.split('\n').find((line) => line.startsWith(start));
+
+describe('POST /v1/verdicts', () => {
+  test('discreteValueOutOfList: asks Prometheus and judges by the defaults of the resource', async () => {
+    let body = '';
+    listener = (request, response) => {
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () =>
+        response.end(vector(['cart-1', '500', '9'], ['cart-1', '200', '1'], ['cart-2', '200', '9'], ['x', '500', '1'])),
+      );
+      expect([request.method, request.url]).toEqual(['POST', '/api/v1/query']);
+    };
+    const answer = await ask(requestOf('discreteValueOutOfList', discrete({ promQL: 'sum(x{a="b&c"})' })));
+    expect(new URLSearchParams(body).get('query')).toBe('sum(x{a="b&c"})');
+    expect(outcomes(answer)).toEqual(['cart-1 anomalous', 'cart-2 ok']);
+    expect(answer.verdicts[0]).toMatchObject({ uid: 'u1', observed: 90, limit: 50, score: 1.8 });
+    expect(answer.ignored).toEqual({ unknownPod: 1 });
+    expect(
+      await metric('kubervisor_detector_verdicts_total{kind="discreteValueOutOfList",outcome="anomalous"}'),
+    ).toMatch(/ 1$/);
+    expect(
+      await metric('kubervisor_detector_ignored_total{kind="discreteValueOutOfList",reason="unknownPod"}'),
+    ).toMatch(/ 1$/);
+  });
+
+  test('V1: an empty vector leaves everybody inconclusive', async () => {
+    listener = (_request, response) => response.end(vector());
+    expect(outcomes(await ask(requestOf('discreteValueOutOfList', discrete())))).toEqual([
+      'cart-1 inconclusive',
+      'cart-2 inconclusive',
+    ]);
+  });
+
+  test('customService: asks the plug-in by GET at its path', async () => {
+    let asked: unknown;
+    listener = (request, response) => {
+      asked = [request.method, request.url];
+      response.end('{"items":[{"metadata":{"name":"cart-2","namespace":"shop"}},{"metadata":{"name":"x"}}]}');
+    };
+    const answer = await ask(requestOf('customService', plugin()));
+    expect(asked).toEqual(['GET', '/bad-pods']);
+    expect(outcomes(answer)).toEqual(['cart-1 ok', 'cart-2 anomalous']);
+    expect(answer.ignored).toEqual({ unknownPod: 1 });
+  });
+
+  test('nobody to judge: nobody is asked', async () => {
+    listener = () => {
+      throw new Error('asked');
+    };
+    expect(await ask(requestOf('customService', plugin(), { pods: [] }))).toEqual({
+      verdicts: [],
+      ignored: {},
+      warnings: [],
+    });
+  });
+
+  test.each<[string, string, RequestListener]>([
+    ['BadAnswer', 'garbage', (_request, response) => response.end('secret <html>')],
+    ['BadStatus', 'a 500', (_request, response) => response.writeHead(500).end('secret')],
+    ['BadStatus', 'a redirect', (_request, response) => response.writeHead(302, { location: '/secret' }).end()],
+    ['Timeout', 'silence', () => undefined],
+    ['Timeout', 'headers and then silence', (_request, response) => void response.write('secret')],
+    ['Unreachable', 'a hang-up', (request) => void request.socket.destroy()],
+  ])('V1: %s for %s, from a plug-in as from Prometheus; nothing of it is repeated', async (reason, _what, hostile) => {
+    listener = hostile;
+    const late = reason === 'Timeout' ? { timeoutMilliseconds: 150 } : {};
+    for (const [kind, detector] of [
+      ['customService', plugin()],
+      ['discreteValueOutOfList', discrete()],
+    ] as const) {
+      const started = performance.now();
+      const answer = await ask(requestOf(kind, detector, late));
+      expect(answer).toMatchObject({ verdicts: [], error: { reason } });
+      expect(performance.now() - started).toBeLessThan(2500);
+      expect(JSON.stringify(answer) + lines.join('')).not.toContain('secret');
+      expect(await metric(`kubervisor_detector_evaluations_total{kind="${kind}",result="${reason}"}`)).toMatch(/ 1$/);
+    }
+  });
+
+  test('a line in the log names namespace, service, breaker and round of what could not be judged', async () => {
+    listener = (_request, response) => response.writeHead(500).end();
+    await ask(requestOf('customService', plugin()));
+    expect(JSON.parse(lines.find((line) => line.includes('could not judge')) ?? '{}')).toMatchObject({
+      level: 'warn',
+      namespace: 'shop',
+      service: 'cart',
+      breaker: 'errors',
+      round: 'round-1',
+      reason: 'BadStatus',
+      problem: 'the plug-in answered 500',
+    });
+  });
+
+  test.each<[DetectorKind, unknown, string]>([
+    ['customService', '169.254.169.254/latest/meta-data', 'AddressRefused'],
+    ['customService', 'judge.pay', 'AddressRefused'],
+    ['customService', 'http://[::1]:1/', 'AddressRefused'],
+    ['discreteValueOutOfList', discrete({ prometheusService: 'prometheus.example.com:443' }), 'AddressRefused'],
+    ['discreteValueOutOfList', discrete({ prometheusService: 'central' }), 'UnknownSource'],
+  ])('D: %s %j is %s', async (kind, detector, reason) => {
+    const stanza = kind === 'customService' ? detector : { ...discrete(), ...(detector as object) };
+    expect((await ask(requestOf(kind, stanza))).error?.reason).toBe(reason);
+  });
+
+  test('D: without DETECTOR_ALLOW loopback is not reached', async () => {
+    await service.stop();
+    await start();
+    listener = (_request, response) => response.end('{"items":[]}');
+    expect((await ask(requestOf('customService', plugin()))).error).toEqual({
+      reason: 'AddressRefused',
+      message: `127.0.0.1 is an address, and DETECTOR_ALLOW does not admit 127.0.0.1:${peerPort}`,
+    });
+  });
+
+  test('identical queries under way are asked once', async () => {
+    let queries = 0;
+    const waiting: (() => void)[] = [];
+    let arrived: (() => void) | undefined;
+    const first = new Promise<void>((resolve) => (arrived = resolve));
+    listener = (_request, response) => {
+      queries += 1;
+      waiting.push(() => response.end(vector(['cart-1', '500', '9'])));
+      arrived?.();
+    };
+    const one = ask(requestOf('discreteValueOutOfList', discrete()));
+    await first;
+    const others = ['pay', 'web'].map((name) =>
+      ask(requestOf('discreteValueOutOfList', discrete(), { service: { namespace: 'shop', name } })),
+    );
+    while (!(await metric('kubervisor_detector_shared_queries_total'))?.endsWith(' 2')) await setImmediate();
+    waiting.forEach((answer) => answer());
+    expect((await Promise.all([one, ...others])).map(outcomes)).toEqual(
+      Array(3).fill(['cart-1 anomalous', 'cart-2 inconclusive']),
+    );
+    expect(queries).toBe(1);
+  });
+
+  test('each kind of detector answers; what is not built yet says NotSupported', async () => {
+    listener = (_request, response) => response.writeHead(500).end();
+    const built: DetectorKind[] = ['discreteValueOutOfList', 'customService'];
+    for (const kind of DETECTOR_KINDS.filter((one) => !built.includes(one))) {
+      expect((await ask(requestOf(kind, {}))).error).toEqual({
+        reason: 'NotSupported',
+        message: `this version of the detector does not answer ${kind}`,
+      });
+    }
+  });
+
+  test.each<[string, object]>([
+    ['pods: ', { ...requestOf('customService', 'x'), pods: 'all' }],
+    ['kind: ', { ...requestOf('customService', 'x'), kind: 'guess' }],
+    ['customService: ', requestOf('customService', 7)],
+    ['discreteValueOutOfList.key: ', requestOf('discreteValueOutOfList', { ...discrete(), key: 7 })],
+    ['exactly one of goodValues and badValues', requestOf('discreteValueOutOfList', discrete({ goodValues: ['200'] }))],
+  ])('a request that is none is told by field: %s', async (problem, payload) => {
+    const answer = await service.server.inject({ method: 'POST', url: '/v1/verdicts', payload });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json<{ error: { message: string } }>().error.message).toContain(problem);
+  });
+
+  test('a fleet of 5,000 pods and 10,000 series is judged', async () => {
+    const pods = Array.from({ length: 5000 }, (_, n) => ({ name: `cart-${n}`, uid: `u${n}` }));
+    const series = pods.flatMap(({ name }, n): [string, string, string][] => [
+      [name, '200', '5'],
+      [name, '500', n < 10 ? '50' : '1'],
+    ]);
+    listener = (_request, response) => response.end(vector(...series));
+    const { verdicts } = await ask(requestOf('discreteValueOutOfList', discrete(), { pods }));
+    expect(verdicts.filter(({ outcome }) => outcome === 'anomalous').map(({ pod }) => pod)).toEqual(
+      pods.slice(0, 10).map(({ name }) => name),
+    );
+  });
+});
+
+describe('the service', () => {
+  test('is ready once it listens', async () => {
+    await service.server.ready();
+    expect((await service.server.inject('/readyz')).statusCode).toBe(503);
+    const url = await service.server.listen({ host: '127.0.0.1', port: 0 });
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  });
+
+  test.each([
+    ['DETECTOR_ALLOW', 'nonsense', 'must be a comma-separated list of host:port patterns'],
+    ['DETECTOR_ALLOW', 'host:70000', 'DETECTOR_ALLOW: "host:70000", must be host:port'],
+    ['DETECTOR_SOURCES', '/nowhere.yaml', 'cannot be read (ENOENT)'],
+    ['CLUSTER_DOMAIN', 'Not A Domain', 'must be a DNS domain'],
+  ])('does not start with %s=%s', async (variable, value, problem) => {
+    await expect(start({ [variable]: value })).rejects.toThrow(problem);
+  });
+});
