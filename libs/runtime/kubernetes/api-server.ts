@@ -60,7 +60,7 @@ export class DeadlinePassed extends Error {
   override name = 'DeadlinePassed';
 }
 
-const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'];
+const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_CLOSED'];
 
 const shorten = (text: string): string => {
   const line = text.replace(/\s+/g, ' ').trim();
@@ -170,9 +170,15 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
 
   interface Credentials {
     headers: Record<string, string>;
+    pool: Pool;
+  }
+  interface Pool {
+    fingerprint: string;
+    agent: Agent | ProxyAgent;
     dispatcher: Dispatcher;
   }
-  let pool: { fingerprint: string; agent: Agent | ProxyAgent; composed: Dispatcher } | undefined;
+  const pools = new Set<Pool>();
+  let pool: Pool | undefined;
   let known: Promise<Credentials> | undefined;
   let knownUntil = 0;
 
@@ -180,13 +186,27 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
     const context = new RequestContext(server, 'GET' as ConstructorParameters<typeof RequestContext>[1]);
     await account.applySecurityAuthentication(context);
     const fingerprint = JSON.stringify(account.transport);
+    // New certificates need new connections.
     if (pool?.fingerprint !== fingerprint) {
+      leave(pool);
       const agent = dispatcherOf(account.transport);
-      // New certificates: what is under way on the old connections ends there.
-      void pool?.agent.close().catch(() => {});
-      pool = { fingerprint, agent, composed: agent.compose(notAfter) };
+      pool = { fingerprint, agent, dispatcher: agent.compose(notAfter) };
+      pools.add(pool);
     }
-    return { headers: context.getHeaders(), dispatcher: pool.composed };
+    return { headers: context.getHeaders(), pool };
+  };
+  /**
+   * What is under way on its connections ends there; nothing new begins. So after a request that got no answer: where one
+   * connection is half-open the idle ones beside it are too, and each would cost another time-out.
+   */
+  const leave = (left: Pool | undefined) => {
+    if (left === undefined || left !== pool) return;
+    pool = undefined;
+    knownUntil = 0;
+    void left.agent
+      .close()
+      .catch(() => {})
+      .then(() => pools.delete(left));
   };
   const credentials = (): Promise<Credentials> => {
     if (known === undefined || performance.now() > knownUntil) {
@@ -200,9 +220,10 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
   async function send(
     method: string,
     path: string,
-    options: RequestOptions & { bodyTimeout: number; signal: AbortSignal },
+    options: RequestOptions & { bodyTimeout: number; signal: AbortSignal; onPool: (pool: Pool) => void },
   ) {
-    const { headers, dispatcher } = await credentials();
+    const { headers, pool } = await credentials();
+    options.onPool(pool);
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(options.query ?? {}))
       if (value !== undefined && value !== '') query.set(name, String(value));
@@ -222,7 +243,7 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
       bodyTimeout: options.bodyTimeout,
       ...(options.deadline !== undefined && { deadline: options.deadline }),
     };
-    const answer: Dispatcher.ResponseData = await dispatcher.request(request);
+    const answer: Dispatcher.ResponseData = await pool.dispatcher.request(request);
     if (answer.statusCode === 401) knownUntil = 0;
     if (answer.statusCode >= 300) throw refusal(answer.statusCode, answer.headers, await answer.body.text());
     return answer;
@@ -235,14 +256,17 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
       const timeout = options.timeout ?? (method === 'GET' ? READ_TIMEOUT : WRITE_TIMEOUT);
       const late = AbortSignal.timeout(timeout);
       const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
+      let used: Pool | undefined;
+      const onPool = (pool: Pool) => void (used = pool);
       try {
         // A slow credential plug-in counts too, but cannot be aborted: so it races against the time-out.
-        const answer = await untilAborted(send(method, path, { ...options, bodyTimeout: 0, signal }), signal);
+        const answer = await untilAborted(send(method, path, { ...options, bodyTimeout: 0, signal, onPool }), signal);
         return JSON.parse(await answer.body.text()) as T;
       } catch (error) {
         if (error instanceof ApiError || error instanceof DeadlinePassed) throw error;
-        if (late.aborted) throw new ApiError(0, 'Timeout', `no answer within ${timeout} ms`);
-        throw noAnswer(error);
+        if (!late.aborted) throw noAnswer(error);
+        leave(used);
+        throw new ApiError(0, 'Timeout', `no answer within ${timeout} ms`);
       }
     },
 
@@ -277,50 +301,51 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
     },
 
     async *lines(path, { query, silence, signal }) {
+      const ending = new AbortController();
+      const stop = () => ending.abort(signal.reason);
+      const late = setTimeout(
+        () => ending.abort(new ApiError(0, 'Timeout', `no answer within ${READ_TIMEOUT} ms`)),
+        READ_TIMEOUT,
+      );
+      signal.addEventListener('abort', stop, { once: true });
+      let used: Pool | undefined;
+      const onPool = (pool: Pool) => void (used = pool);
       try {
-        const first = AbortSignal.timeout(READ_TIMEOUT);
-        const opening = new AbortController();
-        const stop = () =>
-          opening.abort(
-            signal.aborted ? signal.reason : new ApiError(0, 'Timeout', `no answer within ${READ_TIMEOUT} ms`),
-          );
-        first.addEventListener('abort', stop, { once: true });
-        signal.addEventListener('abort', stop, { once: true });
-        try {
-          const answer = await untilAborted(
-            send('GET', path, { ...(query && { query }), bodyTimeout: silence, signal: opening.signal }),
-            opening.signal,
-          );
-          first.removeEventListener('abort', stop);
-          answer.body.setEncoding('utf8');
-          let rest = '';
-          for await (const chunk of answer.body as AsyncIterable<string>) {
-            const lines = (rest + chunk).split('\n');
-            rest = lines.pop() ?? '';
-            for (const line of lines) if (line !== '') yield line;
-          }
-        } finally {
-          first.removeEventListener('abort', stop);
-          signal.removeEventListener('abort', stop);
-          // A reader that leaves early must not leave the connection open behind it.
-          opening.abort();
+        const answer = await untilAborted(
+          send('GET', path, { ...(query && { query }), bodyTimeout: silence, signal: ending.signal, onPool }),
+          ending.signal,
+        );
+        clearTimeout(late);
+        answer.body.setEncoding('utf8');
+        let rest = '';
+        for await (const chunk of answer.body as AsyncIterable<string>) {
+          const lines = (rest + chunk).split('\n');
+          rest = lines.pop() ?? '';
+          for (const line of lines) if (line !== '') yield line;
         }
       } catch (error) {
         if (signal.aborted) return;
-        throw error instanceof ApiError ? error : noAnswer(error);
+        const known = error instanceof ApiError ? error : noAnswer(error);
+        if (SILENCE.includes(known.reason)) leave(used);
+        throw known;
+      } finally {
+        clearTimeout(late);
+        signal.removeEventListener('abort', stop);
+        // A reader that leaves early must not leave the connection open behind it.
+        ending.abort();
       }
     },
 
     async close() {
-      known = undefined;
-      await pool?.agent.destroy();
-      pool = undefined;
+      await Promise.all([...pools].map(({ agent }) => agent.destroy()));
     },
   };
   return api;
 }
 
-const STALE_CONNECTION = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
+/** Of a kept connection that had ended meanwhile, or a pool that was just left: a read may go out again. */
+const STALE_CONNECTION = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_CLOSED'];
+const SILENCE = ['Timeout', 'UND_ERR_BODY_TIMEOUT'];
 
 function refusal(status: number, headers: Record<string, string | string[] | undefined>, text: string): ApiError {
   let body: { reason?: unknown; message?: unknown; details?: { causes?: { message?: unknown }[] } } = {};

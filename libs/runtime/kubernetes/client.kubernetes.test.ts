@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EDITS, guardedPatch } from '@kubervisor/shared/pods/codec';
 import { ANNOTATION, LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
-import { startFixture, type Fixture } from './fixture.ts';
+import { startFixture, type Fixture } from '@kubervisor/testing/kubernetes/fixture';
 
 let fixture: Fixture;
 beforeAll(async () => {
   fixture = await startFixture();
 }, 60_000);
-afterAll(() => fixture?.end());
+afterAll(() => fixture?.end(), 60_000);
 
 const again = async (pod: Pod): Promise<Pod> => {
   const found = await fixture.kubernetes.getPod(pod.namespace, pod.name);

@@ -4,8 +4,11 @@ import type { Pod } from '@kubervisor/shared/pods/pod';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { connectKubernetes, type Kubernetes } from './client.ts';
-import { kubeconfigFor, silent } from './fixture.ts';
+import { kubeconfigFor } from '@kubervisor/testing/kubernetes/kubeconfig';
+import { createLogger } from '../logs.ts';
 import { PATHS, pathIn } from './resources.ts';
+
+const silent = createLogger('test', 'silent');
 
 const cleanUp: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -205,4 +208,22 @@ test('a kubeconfig without a cluster is refused with its path', () => {
   const config = kubeconfigFor(undefined);
   expect(() => connectKubernetes({ kubeconfigFile: config.file, userAgent: 'test' }, silent)).toThrow(config.file);
   config.remove();
+});
+
+test('W7: after a request without an answer the idle connections beside it are left, for they may be half-open too', async () => {
+  let dead = false;
+  const connections = new Set<unknown>();
+  const kubernetes = await serve((request, response) => {
+    // From now on every connection of before is dead, though nobody says so.
+    if (dead && connections.has(request.socket)) return;
+    connections.add(request.socket);
+    setTimeout(() => response.end('{"items":[]}'), 20);
+  });
+  await Promise.all([1, 2, 3, 4].map(() => kubernetes.listPods('n', '')));
+  expect(connections.size).toBe(4);
+  dead = true;
+  // A connection is idle again a moment after its answer.
+  await new Promise((resolve) => setImmediate(resolve));
+  await expect(kubernetes.api.read('/x', { timeout: 200 })).rejects.toMatchObject({ reason: 'Timeout' });
+  expect(await kubernetes.api.read('/x', { timeout: 1000 })).toEqual({ items: [] });
 });

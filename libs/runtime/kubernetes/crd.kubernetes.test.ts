@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApiError } from './api-server.ts';
 import { installCrd } from './crd.ts';
-import { startFixture, type Fixture } from './fixture.ts';
+import { startFixture, type Fixture } from '@kubervisor/testing/kubernetes/fixture';
 
 const KEY = 'example.test/crd-version';
 const manifest = (version: number) => ({

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { createEventRecorder, type RecordedEvent } from './events.ts';
-import { startFixture, type Fixture } from './fixture.ts';
+import { startFixture, type Fixture } from '@kubervisor/testing/kubernetes/fixture';
 import { pathIn } from './resources.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
   fixture = await startFixture();
 }, 60_000);
-afterAll(() => fixture?.end());
+afterAll(() => fixture?.end(), 60_000);
 
 const eventOn = ({ namespace, name, uid }: Pod, message: string, at: string): RecordedEvent => ({
   involved: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },

@@ -1,7 +1,9 @@
 import { expect, jest, test } from '@jest/globals';
 import { ApiError, type ApiServer } from './api-server.ts';
 import { createEventRecorder, type RecordedEvent } from './events.ts';
-import { silent } from './fixture.ts';
+import { createLogger } from '../logs.ts';
+
+const silent = createLogger('test', 'silent');
 
 function recorderOn(request: (method: string, path: string) => Promise<unknown>, log = silent) {
   const clock = { now: 0 };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { silent, startFixture, type Fixture } from './fixture.ts';
+import { silent, startFixture, type Fixture } from '@kubervisor/testing/kubernetes/fixture';
 import { electLeader } from './lease.ts';
 import { pathIn } from './resources.ts';
 
@@ -7,7 +7,7 @@ let fixture: Fixture;
 beforeAll(async () => {
   fixture = await startFixture();
 }, 60_000);
-afterAll(() => fixture?.end());
+afterAll(() => fixture?.end(), 60_000);
 
 function candidate(identity: string, name: string) {
   let elected = () => {};

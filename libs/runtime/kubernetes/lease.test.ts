@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { ApiError, type ApiServer } from './api-server.ts';
-import { silent } from './fixture.ts';
+import { createLogger } from '../logs.ts';
 import { electLeader, type Election } from './lease.ts';
+
+const silent = createLogger('test', 'silent');
 
 type Spec = { holderIdentity?: string; renewTime?: string; leaseTransitions?: number };
 type Stored = { metadata: { resourceVersion: string }; spec: Spec };

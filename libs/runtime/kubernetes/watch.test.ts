@@ -2,8 +2,10 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import { ApiError, type ApiServer } from './api-server.ts';
-import { silent } from './fixture.ts';
+import { createLogger } from '../logs.ts';
 import { watchCollection, type Collection } from './watch.ts';
+
+const silent = createLogger('test', 'silent');
 
 interface Item {
   name: string;
