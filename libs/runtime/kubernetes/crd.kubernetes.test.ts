@@ -49,10 +49,10 @@ describe('the CRD', () => {
   });
 
   test('that the API server refuses is a result with its reason', async () => {
-    const broken = { ...manifest(9), spec: { ...manifest(9).spec, scope: 'Nowhere' } };
-    expect(await installCrd(fixture.kubernetes, broken, KEY)).toEqual({
+    const nameless = { ...manifest(9), metadata: { ...manifest(9).metadata, name: 'Not A Name' } };
+    expect(await installCrd(fixture.kubernetes, nameless, KEY)).toEqual({
       result: 'failed',
-      message: expect.stringContaining('scope'),
+      message: expect.stringContaining('Not A Name'),
     });
   });
 

@@ -28,7 +28,7 @@ export async function installCrd(
   manifest: { metadata: { name: string; annotations?: Readonly<Record<string, string>> } },
   versionAnnotation: string,
 ): Promise<CrdResult> {
-  const path = `${CRDS}/${manifest.metadata.name}`;
+  const path = `${CRDS}/${encodeURIComponent(manifest.metadata.name)}`;
   const versionOf = (crd: { metadata?: { annotations?: Readonly<Record<string, string>> } }) =>
     Number(crd.metadata?.annotations?.[versionAnnotation]) || 0;
 
