@@ -37,7 +37,7 @@ export async function runCluster({
   /** Unset: in a temporary folder. */
   kubeconfigFile: string | undefined;
 }): Promise<void> {
-  const programs = findPrograms();
+  const programs = findPrograms(say, cleanup);
   say('Starting, on loopback alone:');
   const platform = await startPlatform({ programs, cleanup, signal, kubeconfigFile, say: (line) => say(`  ${line}`) });
   say(`\nkubectl:\n  export KUBECONFIG=${quoted(platform.kubeconfigFile)}\n  kubectl get nodes`);

@@ -34,7 +34,7 @@ const KEPT_HAPPENINGS = 100;
 /** Resolves with the first telling's report, or that of the first which did not hold. Throws where the stage could not be set. */
 export async function playDemo({ presenter, cleanup, signal, keep, repeat }: DemoOptions): Promise<Report> {
   const { say } = presenter;
-  const programs = findPrograms();
+  const programs = findPrograms(say, cleanup);
   await prepareServices(say, signal);
 
   const began = performance.now();

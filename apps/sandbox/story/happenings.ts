@@ -30,10 +30,11 @@ export function happenings(before: Scene, after: Scene): Happening[] {
   for (const { name } of before.pods) if (!is.has(name)) tell('note', `${shortName(name)} is gone`);
 
   const [then, now] = [before.degraded, after.degraded];
-  if (now !== undefined && now.message !== then?.message) {
-    const nobody = now.reason === 'FleetAnomalous' ? 'nobody is touched: ' : '';
-    tell('note', `${nobody}${now.reason}: ${now.message}`);
-  }
+  // Before its first evaluation Kubervisor has not made the pods its own, and what it says of none of them tells nothing.
+  if (before.result === undefined) return told;
+  if (now !== undefined && now.reason !== then?.reason)
+    tell('note', `${now.reason === 'FleetAnomalous' ? 'nobody is touched: ' : ''}${now.reason}: ${now.message}`);
+  else if (now !== undefined && now.message !== then?.message) tell('note', now.message);
   if (now === undefined && then !== undefined) tell('good', `${then.reason} is over`);
   return told;
 }

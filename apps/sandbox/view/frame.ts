@@ -20,7 +20,7 @@ export interface ViewOptions {
   colors: Colors;
 }
 
-const CELL_WIDTH = 11;
+const CELL_WIDTH = 12;
 const MARGIN = '  ';
 
 const stamp = (seconds: number): string =>
@@ -111,13 +111,19 @@ export function frame({ scene, act, happenings, hints }: ViewState, options: Vie
   const title = `Kubervisor demo: ${scene.pods.length} pods of the shop's "${NAME}"`;
   const time = stamp(scene.seconds);
   const { requestsPerSecond, badPercent } = scene.shoppers;
-  const shoppers = `shoppers: ${Math.round(requestsPerSecond)} requests/s, ${badPercent.toFixed(0)}% bad answers`;
+  const shoppers = `shoppers: ${Math.round(requestsPerSecond)} requests/s, ${Math.round(badPercent)}% bad answers`;
   const head = [
     '',
     MARGIN + colors.bold(cut(title, width - time.length - 1).padEnd(width - time.length - 2)) + colors.dim(time),
     '',
     ...cells(scene.pods, options),
-    `${MARGIN}${gauge(scene, colors)}   ${badPercent >= TOLERANCE_PERCENT / 10 ? colors.red(shoppers) : shoppers}`,
+    MARGIN + gauge(scene, colors),
+    MARGIN + (badPercent >= TOLERANCE_PERCENT / 10 ? colors.red(shoppers) : shoppers),
+    ...(scene.degraded === undefined
+      ? []
+      : wrap(`${scene.degraded.reason}: ${scene.degraded.message}`, width).map(
+          (line) => MARGIN + colors.yellow(colors.bold(line)),
+        )),
     '',
   ];
   if (act !== undefined) {
@@ -127,7 +133,7 @@ export function frame({ scene, act, happenings, hints }: ViewState, options: Vie
       ...wrap(act.act.says, width).map((line) => MARGIN + colors.dim(line)),
       ...act.act.then.map(({ text }, place) =>
         progress.claims[place] === true
-          ? `${MARGIN}${colors.green('✓')} ${cut(text, width - 2)}`
+          ? `${MARGIN}${colors.green('✓')} ${cut(text, width - 2 - 9)}${colors.dim(after(progress, place))}`
           : `${MARGIN}${colors.dim('·')} ${colors.dim(cut(text, width - 2))}`,
       ),
       ...(progress.failure === undefined ? [] : wrap(progress.failure, width).map((line) => MARGIN + colors.red(line))),
@@ -137,6 +143,12 @@ export function frame({ scene, act, happenings, hints }: ViewState, options: Vie
   const foot = hints.length === 0 ? [] : ['', ...hints.map((line) => MARGIN + colors.dim(cut(line, width)))];
   const room = Math.max(0, rows - 1 - head.length - foot.length);
   return [...head, ...told(happenings, width, room, colors), ...foot].slice(0, Math.max(1, rows - 1));
+}
+
+/** How long into the act a claim came true. */
+function after({ startedAt, firstHeld }: Progress, place: number): string {
+  const first = firstHeld[place];
+  return first === undefined ? '' : `  ${(first - startedAt).toFixed(1)} s`;
 }
 
 /** The last ones that there is room for, the newest below. */

@@ -43,7 +43,7 @@ export const removeFolder = (folder: string): void => rmSync(folder, { recursive
 /** Ends `pid` and removes the folder if this process dies first. `release` calls it off. */
 function guard(pid: number | undefined, folder: string): { release(): void } {
   const script = `cat >/dev/null; ${pid === undefined ? '' : `kill -9 ${pid} 2>/dev/null;`} sleep 0.1; rm -rf -- "$0"`;
-  // Of a group of its own: Ctrl+C in a terminal reaches the test and its servers, but must not reach the guard.
+  // Of a group of its own: Ctrl+C in a terminal reaches the test, but must not reach the guard.
   const shell = spawn('sh', ['-c', script, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   shell.unref();
   (shell.stdin as unknown as { unref(): void }).unref();
@@ -61,6 +61,8 @@ export const guardFolder = (folder: string): { release(): void } => guard(undefi
 export async function startChild(options: ChildOptions, folder: string): Promise<Child> {
   const { command, args } = options;
   const child = spawn(command, args, {
+    // Of a group of its own: Ctrl+C in a terminal reaches us, who end it in order; a service must not see its bus go first.
+    detached: true,
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.env !== undefined && { env: options.env }),
