@@ -384,6 +384,16 @@ export class Api {
           throw unsupportedMediaType(type, Object.values(PATCH_TYPES).join(', '));
       }
     })();
+    // A PUT names the uid that it means (409); a patch that would change it is a fault of the patch.
+    const uid = at(patched, 'metadata.uid');
+    if (uid !== undefined && uid !== existing.metadata.uid)
+      throw invalid(kind, name, [
+        {
+          reason: 'FieldValueInvalid',
+          message: `Invalid value: ${JSON.stringify(uid)}: field is immutable`,
+          field: 'metadata.uid',
+        },
+      ]);
     return this.update(kind, namespace, name, patched, subresource, options);
   }
 
@@ -396,9 +406,9 @@ export class Api {
     options: WriteOptions & { force?: boolean },
   ): Written {
     if (options.fieldManager === undefined || options.fieldManager === '')
-      throw badRequest(
-        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-      );
+      throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
+        { reason: 'FieldValueRequired', message: 'Required value: is required for apply patch', field: 'fieldManager' },
+      ]);
     const applied = fieldsOf(body);
     if (applied.apiVersion === undefined || applied.kind === undefined)
       throw badRequest('an apply patch needs apiVersion and kind');

@@ -23,7 +23,7 @@ const read = (container: Fields | unknown[], step: string): unknown =>
 
 /**
  * RFC 6902, as the API server understands it: a `test` for null passes on a missing key, but not where the map that would hold
- * the key is missing. @throws ApiError 422, also for a `test` that fails; 400 for a body that is no patch
+ * the key is missing, and a `replace` may set a missing key. @throws ApiError 422, also for a `test` that fails; 400 for a body that is no patch
  */
 export function jsonPatch(object: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw badRequest('a JSON patch is a list of operations');
@@ -70,9 +70,10 @@ export function jsonPatch(object: unknown, patch: unknown): unknown {
         add(path, copy(value ?? null));
         break;
       case 'replace': {
-        must(path);
+        // In a map a missing key is simply set, unlike RFC 6902 has it.
         const [container, step] = parent(path);
-        (container as Fields)[step] = copy(value ?? null);
+        if (Array.isArray(container)) container[index(container, step, container.length)] = copy(value ?? null);
+        else container[step] = copy(value ?? null);
         break;
       }
       case 'remove':
