@@ -164,13 +164,17 @@ export const lookAgainMilliseconds = (activator: ResolvedActivator): number =>
   Math.min(Math.max(LOOK_AGAIN_MILLISECONDS.least, 1000 * activator.period), LOOK_AGAIN_MILLISECONDS.most);
 
 /** Least bad first: by the score of the break (unknown: last), then by fewer breaks, then by uid. */
-function leastBadFirst(one: Pod, other: Pod): number {
-  const [a, b] = [one, other].map((pod) => {
-    const marks = marksOf(pod);
-    return { score: readReason(marks.reason ?? '').score ?? Infinity, retries: retriesOf(marks) };
-  }) as [{ score: number; retries: number }, { score: number; retries: number }];
-  if (a.score !== b.score) return a.score < b.score ? -1 : 1;
-  return a.retries - b.retries || (one.uid < other.uid ? -1 : Number(one.uid > other.uid));
+function leastBadFirst(pods: readonly Pod[]): Pod[] {
+  return pods
+    .map((pod) => {
+      const marks = marksOf(pod);
+      return { pod, score: readReason(marks.reason ?? '').score ?? Infinity, retries: retriesOf(marks) };
+    })
+    .sort((one, other) => {
+      if (one.score !== other.score) return one.score < other.score ? -1 : 1;
+      return one.retries - other.retries || (one.pod.uid < other.pod.uid ? -1 : 1);
+    })
+    .map(({ pod }) => pod);
 }
 
 /**
@@ -195,7 +199,7 @@ export function floorRepairs(
       const { traffic, strategy, exempt } = marksOf(pod);
       return traffic === 'no' && strategy === name && !exempt && pod.ready && !pod.terminating && mayReturn(pod);
     });
-    back.push(...candidates.sort(leastBadFirst).slice(0, missing));
+    back.push(...leastBadFirst(candidates).slice(0, missing));
   }
   return back;
 }

@@ -16,7 +16,7 @@ describe('A2: who waited long enough comes back', () => {
     const pods = [aPod('due', { ...out, brokenFor: 10 }), aPod('early', { ...out, brokenFor: 9.9 })];
     const decision = decide([...pods, ...healthy(3)], aSpec());
     expect(inWords(decision)).toEqual(['activate due WaitOver', 'withheld early WaitNotOver']);
-    expect(decision.activate[0]).toMatchObject({ breaker: 'slow', message: 'broken 1 times, was out for 10 s' });
+    expect(decision.activate[0]).toMatchObject({ breaker: 'slow', message: 'broken once, was out for 10 s' });
     expect(decision.nextLook).toBe(NOW + 100);
   });
 

@@ -107,8 +107,9 @@ interface Obstacle {
 
 function decideWorld(world: World, input: ActivationInput): ActivationDecision {
   const { enforced, owned, breakers } = world;
-  const { now, resolved, settled = [] } = input;
-  const ours = world.ours.filter(({ uid }) => !settled.includes(uid));
+  const { now, resolved } = input;
+  const settled = new Set(input.settled);
+  const ours = world.ours.filter(({ uid }) => !settled.has(uid));
   const counts = countsOf(owned);
   const mayComeBack = concurrencyLimit(world, now);
   const nextKillOf = nextKills(input);
@@ -182,7 +183,7 @@ function decideWorld(world: World, input: ActivationInput): ActivationDecision {
     const { pod, marks, activator } = candidate;
     if (activate.has(pod.uid)) continue;
     const pauses = activator.mode === 'retryAndPause' && !marks.exempt;
-    const message = `${timesBroken(candidate)}, at most ${activator.maxRetryCount} forgiven`;
+    const message = `${timesBroken(candidate)}, maxRetryCount is ${activator.maxRetryCount}`;
     if (pauses && paused < activator.maxPauseCount) {
       paused++;
       pause.push(planned(pod, 'RetriesExhausted', message));
@@ -264,7 +265,8 @@ const breakerOf = (pod: Pod): { breaker?: string } => {
   const { strategy } = marksOf(pod);
   return strategy === undefined ? {} : { breaker: strategy };
 };
-const timesBroken = ({ marks }: Candidate): string => `broken ${retriesOf(marks)} times`;
+const timesBroken = ({ marks }: Candidate): string =>
+  retriesOf(marks) === 1 ? 'broken once' : `broken ${retriesOf(marks)} times`;
 const secondsOut = ({ marks }: Candidate, now: number): number =>
   Math.max(0, Math.round((now - (brokenAt(marks, now) ?? now)) / 1000));
 

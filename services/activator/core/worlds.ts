@@ -18,6 +18,7 @@ export interface World {
   ours: readonly Pod[];
 }
 
+/** Only those worlds in which somebody is out. */
 export function worldsOf({ resource, resolved, selector, pods, active, simulated }: ActivationInput): World[] {
   const enforcementFor = (pod: Pod) =>
     enforcementOf(activatorOf(marksOf(pod), resolved).breaker?.mode ?? resolved.mode, active);
@@ -45,8 +46,9 @@ export function worldsOf({ resource, resolved, selector, pods, active, simulated
   const simulatedOut = overlay.filter(
     (pod) => !pod.terminating && believed.has(pod.uid) && (isOut(pod) || isPaused(pod)),
   );
-  return [
+  const worlds = [
     { enforced: true, owned, breakers: breakersOf('enforced'), ours: real },
     { enforced: false, owned: overlay, breakers: breakersOf('simulated'), ours: simulatedOut },
   ];
+  return worlds.filter(({ ours }) => ours.length > 0);
 }

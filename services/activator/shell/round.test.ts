@@ -45,7 +45,7 @@ test('a round claims, lists once, acts, and tells what it did and why', async ()
     breaker: 'slow',
     enforced: true,
     reason: 'WaitOver',
-    message: 'broken 1 times, was out for 3600 s',
+    message: 'broken once, was out for 3600 s',
   });
   const metrics = await player.text();
   expect(metrics).toContain('kubervisor_activations_total{reason="WaitOver",enforced="true"} 1');
