@@ -8,6 +8,7 @@ import { crdManifest } from '@kubervisor/shared/crd/manifest';
 import { referencePage } from '@kubervisor/shared/crd/reference';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
+import { configurationPage, metricsPage } from './operator-pages.ts';
 
 interface Generated {
   /** From the root of the project. */
@@ -25,6 +26,8 @@ const GENERATED: readonly Generated[] = [
     content: () => `# Generated from libs/shared/crd by npm run generate; do not edit.\n${yaml(crdManifest())}`,
   },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
+  { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },
+  { path: 'docs/configuration.md', content: () => markdown(configurationPage()) },
 ];
 
 const ROOT = join(import.meta.dirname, '..');

@@ -1,9 +1,4 @@
-import { listen } from '@kubervisor/runtime/http/server';
 import { runMain } from '@kubervisor/runtime/main/run-main';
-import { createDetectorService, settings } from './service.ts';
+import { detectorConfig, startDetector } from './service.ts';
 
-await runMain('detector', settings, async (config, { log, metrics }) => {
-  const service = await createDetectorService(config, { log, metrics });
-  log.info({ url: await listen(service.server, config) }, 'listening');
-  return service;
-});
+await runMain('detector', detectorConfig, startDetector);

@@ -10,7 +10,7 @@ import { createLogger } from '@kubervisor/runtime/logs';
 import { createMetrics } from '@kubervisor/runtime/metrics';
 import type { EvaluationRequest, EvaluationResponse } from '@kubervisor/shared/detection/service';
 import { startPrometheus, type PrometheusServer } from '@kubervisor/testing/servers/prometheus';
-import { createDetectorService, settings, type DetectorService } from './service.ts';
+import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
 
 /** Requests that each pod of the test has answered so far, by code; Prometheus scrapes them. */
 const served = new Map<string, number>();
@@ -34,7 +34,7 @@ beforeAll(async () => {
   const sources = join(prometheus.dir, 'sources.yaml');
   writeFileSync(sources, `sources: [{ name: central, url: "${prometheus.url}", timeoutSeconds: 2 }]\n`);
   service = await createDetectorService(
-    readConfig(settings, { DETECTOR_ALLOW: '127.0.0.1:*', DETECTOR_SOURCES: sources, LOG_LEVEL: 'silent' }),
+    readConfig(detectorConfig, { DETECTOR_ALLOW: '127.0.0.1:*', DETECTOR_SOURCES: sources, LOG_LEVEL: 'silent' }),
     { log: createLogger('detector', 'silent'), metrics: createMetrics('detector') },
   );
   url = await service.server.listen({ host: '127.0.0.1', port: 0 });

@@ -11,7 +11,7 @@ import {
   type EvaluationRequest,
   type EvaluationResponse,
 } from '@kubervisor/shared/detection/service';
-import { createDetectorService, settings, type DetectorService } from './service.ts';
+import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
 
 let service: DetectorService;
 let peer: Server;
@@ -20,10 +20,13 @@ let listener: RequestListener;
 let lines: string[];
 
 async function start(env: Record<string, string> = {}): Promise<void> {
-  service = await createDetectorService(readConfig(settings, { HTTP_PORT: '0', HTTP_HOST: '127.0.0.1', ...env }), {
-    log: createLogger('detector', 'debug', 'detector-1', { write: (line) => void lines.push(line) }),
-    metrics: createMetrics('detector'),
-  });
+  service = await createDetectorService(
+    readConfig(detectorConfig, { HTTP_PORT: '0', HTTP_HOST: '127.0.0.1', ...env }),
+    {
+      log: createLogger('detector', 'debug', 'detector-1', { write: (line) => void lines.push(line) }),
+      metrics: createMetrics('detector'),
+    },
+  );
 }
 beforeEach(async () => {
   lines = [];

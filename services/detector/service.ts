@@ -1,7 +1,8 @@
 /** The wiring: environment → clients → providers → `POST /v1/verdicts`. */
 import { filePath, ConfigError, httpSettings, list } from '@kubervisor/runtime/config';
-import { createHttpServer, HttpError, parseBody } from '@kubervisor/runtime/http/server';
+import { createHttpServer, HttpError, listen, parseBody } from '@kubervisor/runtime/http/server';
 import type { Logger } from '@kubervisor/runtime/logs';
+import type { MainDependencies, Running } from '@kubervisor/runtime/main/run-main';
 import type { Metrics } from '@kubervisor/runtime/metrics';
 import {
   evaluationRequest,
@@ -21,7 +22,7 @@ import { createPrometheusClient } from './shell/prometheus.ts';
 import { createResolver } from './shell/resolver.ts';
 import { loadSources } from './shell/sources.ts';
 
-export const settings = z.object({
+export const detectorConfig = z.object({
   ...httpSettings,
   DETECTOR_ALLOW: list('host:port patterns', /^\S+:(\*|\d+)$/)
     .default([])
@@ -33,7 +34,7 @@ export const settings = z.object({
     .default('cluster.local')
     .describe('DNS domain of the cluster'),
 });
-export type Settings = z.output<typeof settings>;
+export type DetectorConfig = z.output<typeof detectorConfig>;
 
 export interface DetectorService {
   server: FastifyInstance;
@@ -42,7 +43,7 @@ export interface DetectorService {
 
 /** Does not listen yet. Throws `ConfigError` for a bad allow-list or file of sources. */
 export async function createDetectorService(
-  config: Settings,
+  config: DetectorConfig,
   { log, metrics, names = systemNames() }: { log: Logger; metrics: Metrics; names?: Names },
 ): Promise<DetectorService> {
   const parsed = parseAllowList(config.DETECTOR_ALLOW);
@@ -115,4 +116,11 @@ export async function createDetectorService(
       for (const one of [outbound, ...[...sources.values()].map((source) => source.outbound)]) one.close();
     },
   };
+}
+
+/** Listens. Throws `ConfigError`, and what `listen` throws where the port is taken. */
+export async function startDetector(config: DetectorConfig, { log, metrics }: MainDependencies): Promise<Running> {
+  const service = await createDetectorService(config, { log, metrics });
+  const url = await listen(service.server, config);
+  return { ...service, url };
 }

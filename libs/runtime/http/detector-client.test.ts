@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { EvaluationRequest } from '@kubervisor/shared/detection/service';
+import { Agent } from 'undici';
 import { askDetector, MAX_ANSWER_BYTES } from './detector-client.ts';
 
 const evaluation: EvaluationRequest = {
@@ -92,6 +93,17 @@ describe('askDetector: V1 whatever goes wrong is an answer, never a throw', () =
     });
     expect((await askDetector(url, evaluation, 150)).error?.reason).toBe('Timeout');
     expect(performance.now() - started).toBeLessThan(2000);
+  });
+
+  test('a deadline holds too where no connection is free', async () => {
+    const url = await serve(() => undefined);
+    const pool = new Agent({ connections: 1 });
+    const started = performance.now();
+    const first = askDetector(url, evaluation, 1500, pool);
+    expect((await askDetector(url, evaluation, 100, pool)).error?.reason).toBe('Timeout');
+    expect(performance.now() - started).toBeLessThan(1000);
+    expect((await first).error?.reason).toBe('Timeout');
+    await pool.destroy();
   });
 
   test('nobody there is Unreachable', async () => {

@@ -23,15 +23,30 @@ export class BodyTooLarge extends Error {
 }
 
 /**
- * Throws what undici throws, or `BodyTooLarge`. Asks once more where the connection broke: a kept one may have been closed by
+ * Throws the reason of `signal` when it ends, else what undici throws, or `BodyTooLarge`. Asks once more where the connection broke: a kept one may have been closed by
  * the other end just now. So use it only for requests that change nothing.
  */
 export async function exchange(url: string | URL, call: Call): Promise<Exchange> {
   try {
-    return await once(url, call);
+    return await within(call.signal, once(url, call));
   } catch (error) {
     if (call.signal.aborted || !['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(errorCode(error))) throw error;
-    return once(url, call);
+    return within(call.signal, once(url, call));
+  }
+}
+
+/** Undici hears of an abort only once a request has its connection: one that is still made, or awaited, would outlast the deadline. */
+async function within<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  let end: (() => void) | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    end = () => reject(signal.reason as Error);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end);
+  });
+  try {
+    return await Promise.race([answer, deadline]);
+  } finally {
+    if (end !== undefined) signal.removeEventListener('abort', end);
   }
 }
 
