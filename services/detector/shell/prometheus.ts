@@ -6,6 +6,8 @@ import type { Outbound } from './outbound.ts';
 import { createSharedFlights } from './shared-flights.ts';
 
 export interface Source {
+  /** Undefined of a Service that a resource names by its address. */
+  name?: string;
   destination: Destination;
   outbound: Outbound;
   /** Of each request, read anew: a token in a file is exchanged while we run. Throws where it cannot be read. */
@@ -50,7 +52,8 @@ export function createPrometheusClient(observer: PrometheusObserver): Prometheus
 
   return {
     async query(source, promQL, signal) {
-      const key = `${source.destination.via} ${source.destination.url.href} ${promQL}`;
+      // By name too: two sources may be one address with the credentials of different tenants.
+      const key = JSON.stringify([source.name, source.destination.via, source.destination.url.href, promQL]);
       const timed = async (until: AbortSignal) => {
         const started = performance.now();
         const result = await ask(source, promQL, until);

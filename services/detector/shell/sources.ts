@@ -45,6 +45,7 @@ export async function loadSources(
       problems.push(`DETECTOR_SOURCES: ${file}: url of ${one.name} must have no user, query or fragment`);
     }
     made.set(one.name, {
+      name: one.name,
       destination: { url, via: 'outside' },
       outbound: createOutbound(names, [...allow, ...ownAddress(url)], typeof ca === 'string' ? { ca } : {}),
       headers: async () => ({ ...one.headers, ...(await bearer(one.bearerTokenFile)) }),

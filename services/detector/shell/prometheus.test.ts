@@ -1,0 +1,80 @@
+import { describe, expect, test } from '@jest/globals';
+import { success } from '../core/answer.ts';
+import type { Request } from './outbound.ts';
+import { createPrometheusClient, type Source } from './prometheus.ts';
+
+/** A source whose Prometheus answers an empty vector when told to. */
+function sourceOf(name: string, url: string, headers: Record<string, string> = {}) {
+  const requests: Request[] = [];
+  const pending: (() => void)[] = [];
+  const source: Source = {
+    name,
+    destination: { url: new URL(url), via: 'outside' },
+    outbound: {
+      send: (_via, request) =>
+        new Promise((resolve) => {
+          requests.push(request);
+          const text = '{"status":"success","data":{"resultType":"vector","result":[]}}';
+          pending.push(() => resolve(success({ status: 200, text })));
+        }),
+      close: () => undefined,
+    },
+    headers: async () => headers,
+  };
+  return { source, requests, answer: () => pending.splice(0).forEach((one) => one()) };
+}
+const client = () => createPrometheusClient({ shared: () => undefined, asked: () => undefined });
+const signal = () => new AbortController().signal;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('queries to Prometheus', () => {
+  test('of two sources at one address with headers of their own never share an answer', async () => {
+    const shop = sourceOf('shop', 'http://thanos', { 'x-tenant': 'shop' });
+    const pay = sourceOf('pay', 'http://thanos', { 'x-tenant': 'pay' });
+    const prometheus = client();
+    const both = [shop, pay].map(({ source }) => prometheus.query(source, 'up', signal()));
+    await turn();
+    expect([shop, pay].map(({ requests }) => requests.map((one) => one.headers?.['x-tenant']))).toEqual([
+      ['shop'],
+      ['pay'],
+    ]);
+    shop.answer();
+    pay.answer();
+    await Promise.all(both);
+  });
+
+  test('of one source share it', async () => {
+    const { source, requests, answer } = sourceOf('shop', 'http://thanos/');
+    const prometheus = client();
+    const both = [1, 2].map(() => prometheus.query(source, 'up', signal()));
+    await turn();
+    expect(requests).toHaveLength(1);
+    answer();
+    expect((await Promise.all(both)).map(({ ok }) => ok)).toEqual([true, true]);
+  });
+
+  test('keep the path of the source and bring the query in the body', async () => {
+    const { source, requests, answer } = sourceOf('central', 'http://thanos/prefix/');
+    const asked = client().query(source, 'a + b', signal());
+    await turn();
+    expect(requests[0]).toMatchObject({ method: 'POST', body: 'query=a+%2B+b', peer: 'Prometheus' });
+    expect(requests[0]?.url.href).toBe('http://thanos/prefix/api/v1/query');
+    answer();
+    await asked;
+  });
+
+  test('V1: a token that cannot be read is a fault, and nothing is sent', async () => {
+    const { source, requests } = sourceOf('central', 'http://thanos');
+    source.headers = () => Promise.reject(new Error('ENOENT /secret/path'));
+    expect(await client().query(source, 'up', signal())).toEqual({
+      ok: false,
+      fault: { reason: 'Unreachable', message: 'the bearer token of the source could not be read' },
+    });
+    expect(requests).toHaveLength(0);
+  });
+
+  test('V1: the deadline of the asker ends the wait', async () => {
+    const { source } = sourceOf('central', 'http://thanos');
+    expect(await client().query(source, 'up', AbortSignal.timeout(20))).toMatchObject({ fault: { reason: 'Timeout' } });
+  });
+});
