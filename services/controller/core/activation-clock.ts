@@ -3,8 +3,8 @@ import type { ResolvedSpec } from '@kubervisor/shared/crd/resolve';
 import { floorRepairs, nextActionTime } from '@kubervisor/shared/policy/return';
 import { isOut } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
+import { withSimulated } from '@kubervisor/shared/pods/simulated';
 import type { Memory } from './memory.ts';
-import { asSimulated } from './status.ts';
 import type { Supervised } from './supervision.ts';
 
 /** A floor that the last activation could not repair is tried again after this; milliseconds. */
@@ -46,7 +46,7 @@ export function activationDueAt({
   }
   for (const pod of pods) {
     const simulated = memory.simulated[pod.uid];
-    if (simulated?.traffic === 'no' && !isOut(pod)) consider(asSimulated(pod, simulated));
+    if (simulated?.traffic === 'no' && !isOut(pod)) consider(withSimulated(pod, simulated));
   }
   return times.length === 0 ? undefined : Math.min(...times);
 }

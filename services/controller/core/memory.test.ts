@@ -101,6 +101,15 @@ describe('V3: the history that confirm counts', () => {
       b: '0',
     });
   });
+  test('P: a panic ends every history: the last to recover from a common cause are not confirmed by it', () => {
+    const panic = (bad: string[]) => {
+      const fact = evaluation({ bad });
+      return { ...fact, breakers: fact.breakers.map((report) => ({ ...report, result: 'panic' as const })) };
+    };
+    const memory = remember(NEW_MEMORY, evaluation({ bad: ['a'] }), panic(['a', 'b']), panic(['a', 'b']));
+    expect(memory.history['errors']).toEqual({});
+    expect(remember(memory, evaluation({ bad: ['a'] })).history['errors']).toEqual({ a: '1', b: '0' });
+  });
   test('a round that decided nothing changes nothing but the count of such rounds', () => {
     const before = remember(NEW_MEMORY, evaluation({ bad: ['a'] }));
     const after = remember(before, evaluation({ outcome: 'failed', errors: ['away'], breakers: [] }));

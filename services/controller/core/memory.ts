@@ -7,6 +7,7 @@ import type { ResolvedSpec } from '@kubervisor/shared/crd/resolve';
 import type { ActivationCompleted } from '@kubervisor/shared/events/activation-completed';
 import type { SimulatedPod, Withheld } from '@kubervisor/shared/events/common';
 import type { BreakerReport, EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
+import { writeReason } from '@kubervisor/shared/pods/codec';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { activatorOf, killRetryMilliseconds } from '@kubervisor/shared/policy/return';
 
@@ -62,7 +63,10 @@ export function rememberEvaluation(memory: Memory, fact: EvaluationCompleted, sp
     const breaker = spec.breakers.find(({ name }) => name === report.name);
     if (breaker === undefined) continue;
     const failed = report.error !== undefined;
-    if (!failed) history[report.name] = nextHistory(history[report.name] ?? {}, fact, report.name, breaker.confirm.of);
+    // P: a common cause is no evidence against single pods. Else, when it ends, those that recover last would all be confirmed.
+    if (report.result === 'panic') history[report.name] = {};
+    else if (!failed)
+      history[report.name] = nextHistory(history[report.name] ?? {}, fact, report.name, breaker.confirm.of);
     breakers[report.name] = {
       report,
       endedAt: now,
@@ -83,7 +87,8 @@ export function rememberEvaluation(memory: Memory, fact: EvaluationCompleted, sp
         breaker: broken.breaker,
         breakAt: broken.at,
         retryCount: broken.retryCount,
-        reason: broken.reason,
+        // As it would stand on the pod: the order in which pods come back early rests on the score in it (B7).
+        reason: writeReason(broken),
       };
     }
   }

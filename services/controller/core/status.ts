@@ -13,12 +13,12 @@ import {
 import { warningsOf } from '@kubervisor/shared/crd/validate';
 import { brokenAt, nextActionTime } from '@kubervisor/shared/policy/return';
 import { floorOf } from '@kubervisor/shared/policy/percent';
-import { edited, EDITS, marksOf, readReason, writeTime } from '@kubervisor/shared/pods/codec';
+import { marksOf, readReason, writeTime } from '@kubervisor/shared/pods/codec';
 import { countsOf } from '@kubervisor/shared/pods/fleet';
 import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
+import { withSimulated } from '@kubervisor/shared/pods/simulated';
 import { CONDITIONS, type ConditionReason, type WithheldReason } from '@kubervisor/shared/reasons';
-import type { SimulatedPod } from '@kubervisor/shared/events/common';
 import type { BreakerMemory, Memory } from './memory.ts';
 import type { Supervised } from './supervision.ts';
 
@@ -164,7 +164,7 @@ function podsOutInDryRun({ supervised: { resolved }, memory, now }: StatusInput,
       resolved === undefined
     )
       return [];
-    const believed = asSimulated(pod, simulated);
+    const believed = withSimulated(pod, simulated);
     const paused = simulated.traffic === 'pause';
     return [
       podStatus(believed, paused ? 'wouldBePaused' : 'wouldBeBroken', {
@@ -174,22 +174,6 @@ function podsOutInDryRun({ supervised: { resolved }, memory, now }: StatusInput,
       }),
     ];
   });
-}
-
-/** The pod with the marks that enforcing would have given it. */
-export function asSimulated(pod: Pod, simulated: SimulatedPod): Pod {
-  const at = simulated.breakAt === undefined ? undefined : Date.parse(simulated.breakAt);
-  if (simulated.traffic === 'yes' || at === undefined) return pod;
-  const broken = edited(
-    pod,
-    EDITS.break(pod, {
-      breaker: simulated.breaker ?? '',
-      at,
-      retryCount: simulated.retryCount,
-      observation: readReason(simulated.reason ?? ''),
-    }),
-  );
-  return simulated.traffic === 'pause' ? edited(broken, EDITS.pause(broken)) : broken;
 }
 
 function podStatus(
