@@ -3,7 +3,7 @@
  * as they are and never retries.
  */
 import { readFileSync } from 'node:fs';
-import { Agent, fetch } from 'undici';
+import { Agent } from 'undici';
 import { parse as parseYaml } from 'yaml';
 import { at, fieldsOf, listOf, type Fields, type KubeObject } from './objects.ts';
 
@@ -18,7 +18,7 @@ export interface CallOptions {
 
 export interface Answer {
   code: number;
-  headers: Record<string, string>;
+  headers: Record<string, string | string[] | undefined>;
   /** The parsed JSON, or the text where it is none. */
   body: KubeObject & { items?: KubeObject[] } & Fields;
 }
@@ -98,14 +98,15 @@ export function createApiClient(kubeconfig: string, { userAgent = 'kubervisor-sa
     const url = new URL(server.replace(/\/$/, '') + path);
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value));
-    return fetch(url, {
+    return dispatcher.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
       method,
-      dispatcher,
       headers: {
-        'User-Agent': userAgent,
-        Accept: accept ?? 'application/json',
-        ...(body !== undefined && { 'Content-Type': contentType ?? 'application/json' }),
-        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        'user-agent': userAgent,
+        accept: accept ?? 'application/json',
+        ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
       },
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       ...(signal !== undefined && { signal }),
@@ -113,14 +114,14 @@ export function createApiClient(kubeconfig: string, { userAgent = 'kubervisor-sa
   };
   const request: ApiClient['request'] = async (method, path, options = {}) => {
     const response = await send(method, path, options);
-    const text = await response.text();
+    const text = await response.body.text();
     let body: unknown = text;
     try {
       body = JSON.parse(text);
     } catch {
       // Not JSON (/healthz, /metrics): handed over as text.
     }
-    return { code: response.status, headers: Object.fromEntries(response.headers), body: body as Answer['body'] };
+    return { code: response.statusCode, headers: response.headers, body: body as Answer['body'] };
   };
   return {
     server,
@@ -135,9 +136,9 @@ export function createApiClient(kubeconfig: string, { userAgent = 'kubervisor-sa
         query: { ...query, watch: true },
         ...(signal !== undefined && { signal }),
       });
-      if (response.status !== 200 || response.body === null) {
-        const body = JSON.parse(await response.text()) as Answer['body'];
-        throw new CallError('WATCH', path, { code: response.status, headers: {}, body });
+      if (response.statusCode !== 200) {
+        const body = (await response.body.json()) as Answer['body'];
+        throw new CallError('WATCH', path, { code: response.statusCode, headers: {}, body });
       }
       const decoder = new TextDecoder();
       let rest = '';
