@@ -5,7 +5,7 @@ import type { Cleanup } from './cleanup.ts';
 import { startPlatform, type Platform } from './platform.ts';
 import { findPrograms } from './programs.ts';
 import { bundleServices, REPLICAS, SERVICES, staleServices, startServices } from './services.ts';
-import { FAULT, KUBERVISOR_SERVICE, NAMESPACE, PATHS, SHOP } from './shop/manifests.ts';
+import { FAULT, KUBERVISOR_SERVICE, NAME, NAMESPACE, PATHS, SHOP } from './shop/manifests.ts';
 import { createShopPods } from './shop/pods.ts';
 import { startShoppers } from './shop/shoppers.ts';
 import { happenings, type Happening } from './story/happenings.ts';
@@ -140,13 +140,17 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
       if (report === undefined || !latest.held) report = latest;
       if (!latest.held || !repeat || keep) break;
       told.push({ seconds: seconds(), tone: 'good', text: 'The story held. It is told again, with other pods.' });
-      await setFaults(before?.pods.map(({ name }) => name) ?? [], null);
     }
     if (!report.held && services.problems().length > 0)
       say(`The services' last warnings:\n${services.problems().join('\n')}`);
     if (keep) {
       await setFaults(before?.pods.map(({ name }) => name) ?? [], null);
-      await keepOn({ presenter, look, told, signal, hints: [...summaryOf(report), ...playground(platform, before)] });
+      const hints = [...summaryOf(report), '', ...playground(platform, before)];
+      for (;;) {
+        const { scene, fresh } = await look();
+        presenter.show({ scene, act: undefined, happenings: told, hints }, fresh);
+        await delay(LOOK_EVERY_MS, undefined, { signal });
+      }
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -194,36 +198,15 @@ async function applyOnceServed(client: ApiClient, path: string, manifest: string
   }
 }
 
-function playground(platform: Platform, scene: Scene | undefined): string[] {
+function playground({ kubeconfigFile, prometheusUrl, dir }: Platform, scene: Scene | undefined): string[] {
   const some = scene?.pods[0]?.name ?? 'NAME';
   return [
-    '',
-    'Everything stays up until Ctrl-C. In another terminal:',
-    `  export KUBECONFIG=${platform.kubeconfigFile}`,
+    'All of it stays up until Ctrl-C. In another terminal:',
+    `  export KUBECONFIG=${kubeconfigFile}`,
     `  kubectl -n ${NAMESPACE} get pods -L kubervisor/traffic --watch`,
-    `  kubectl -n ${NAMESPACE} get kvs -o yaml`,
-    `  kubectl -n ${NAMESPACE} annotate pod ${some} ${FAULT}=500     (and to heal it: ${FAULT}-)`,
-    `  Prometheus: ${platform.prometheusUrl}   logs of the services: ${platform.dir}/logs`,
+    `  kubectl -n ${NAMESPACE} get kvs ${NAME} -o yaml`,
+    `  kubectl -n ${NAMESPACE} annotate pod ${some} ${FAULT}=500`,
+    `  kubectl -n ${NAMESPACE} annotate pod ${some} ${FAULT}-`,
+    `Prometheus: ${prometheusUrl}   logs of the services: ${dir}/logs`,
   ];
-}
-
-async function keepOn({
-  presenter,
-  look,
-  told,
-  signal,
-  hints,
-}: {
-  presenter: Presenter;
-  look: () => Promise<{ scene: Scene; fresh: Happening[] }>;
-  told: readonly Happening[];
-  signal: AbortSignal;
-  hints: readonly string[];
-}): Promise<void> {
-  presenter.say(['', ...hints].join('\n'));
-  for (;;) {
-    const { scene, fresh } = await look();
-    presenter.show({ scene, act: undefined, happenings: told, hints: ['Ctrl-C ends it'] }, fresh);
-    await delay(LOOK_EVERY_MS, undefined, { signal });
-  }
 }

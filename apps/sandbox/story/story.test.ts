@@ -4,7 +4,7 @@ import { advance, begin, castOf, MOST, STORY, type Act, type Progress } from './
 import type { Scene } from './scene.ts';
 
 const cast = castOf(sceneOf(), 0);
-const [healthy, fails, healed, mostFail] = STORY as [Act, Act, Act, Act];
+const [healthy, fails, healed, mostFail, mended] = STORY as [Act, Act, Act, Act, Act];
 const ONE = 2;
 
 /** The act after these looks, begun at 0 s. */
@@ -102,4 +102,10 @@ describe('most of the fleet fails', () => {
   ])('P: does not hold %s', (_, different) => {
     expect(play(mostFail, panic(3, different), panic(20, different)).outcome).toBe('playing');
   });
+});
+
+test('P: when the cause is mended nobody may be taken out by figures of the past', () => {
+  expect(play(mended, sceneOf({ seconds: 1, degraded: anomalous })).outcome).toBe('playing');
+  expect(play(mended, sceneOf({ seconds: 1, pods: { 3: out } }))).toMatchObject({ outcome: 'failed' });
+  expect(play(mended, sceneOf({ seconds: 1 }), sceneOf({ seconds: 2 })).outcome).toBe('held');
 });

@@ -58,6 +58,8 @@ const otherTakenOut: Claim = {
   holds: ({ pods }, { one }) => pods.some((each) => each.name !== one && isOut(each)),
 };
 
+const anyTakenOut: Claim = { text: 'a pod is taken out', holds: ({ pods }) => pods.some(isOut) };
+
 export const STORY: readonly Act[] = [
   {
     title: 'a healthy fleet',
@@ -129,7 +131,20 @@ export const STORY: readonly Act[] = [
     ],
     // Evaluations go on every second: that nobody is touched shows only over several of them.
     lasts: 5,
-    never: [{ text: 'a pod is taken out', holds: ({ pods }) => pods.some(isOut) }],
+    never: [anyTakenOut],
+    limit: 25,
+  },
+  {
+    title: 'the cause is mended',
+    says: 'Nobody was taken out, so nobody has to be brought back.',
+    heal: ({ most }) => most,
+    then: [
+      { text: 'the resource is no longer Degraded', holds: ({ degraded, result }) => !degraded && result === 'ok' },
+      everybodyIn,
+      shoppersFine,
+    ],
+    lasts: 1,
+    never: [anyTakenOut],
     limit: 25,
   },
 ];

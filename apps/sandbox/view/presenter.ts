@@ -36,10 +36,11 @@ export function livePresenter(terminal: Terminal, colored: boolean): Presenter {
 /** One line a happening: `  12.3 s  …`, and where an act begins, holds or fails. */
 export function plainPresenter(terminal: Terminal): Presenter {
   let last = '';
+  let hinted = false;
   const at = (seconds: number, text: string) => terminal.write(`${seconds.toFixed(1).padStart(6)} s  ${text}\n`);
   return {
     say: (line) => void terminal.write(`${line}\n`),
-    show({ scene, act }, fresh) {
+    show({ scene, act, hints }, fresh) {
       if (act !== undefined) {
         const { title, says } = act.act;
         const { outcome, failure } = act.progress;
@@ -49,7 +50,12 @@ export function plainPresenter(terminal: Terminal): Presenter {
         if (outcome !== 'playing' && last !== `${begins} ${outcome}`)
           at(scene.seconds, outcome === 'held' ? '  held' : `  FAILED: ${failure ?? ''}`);
         last = `${begins} ${outcome}`;
-      } else for (const { seconds, text } of fresh) at(seconds, `  ${text}`);
+        return;
+      }
+      // After the story: once, what a person can do; then whatever happens.
+      if (!hinted) terminal.write(`\n${hints.join('\n')}\n\n`);
+      hinted = true;
+      for (const { seconds, text } of fresh) at(seconds, `  ${text}`);
     },
     close: () => undefined,
   };

@@ -72,6 +72,6 @@ export function summaryOf({ held, seconds, acts, figures }: Report): string[] {
   return [
     `The story held, in ${seconds} s: ${figures.requests} requests, ${figures.badAnswers} bad answers.`,
     `The failing pod was out of traffic ${figures.outAfterSeconds} s after its first bad answers, and back ${figures.backAfterSeconds} s after it was healed.`,
-    `Of ${acts.at(-1)?.title ?? 'the rest'}: ${figures.reason ?? ''}`,
+    `When most of the fleet failed nobody was touched: ${figures.reason ?? ''}`,
   ];
 }
