@@ -114,6 +114,14 @@ test('A5: 429 refuses the kill for now, and says what holds the pod', async () =
   });
 });
 
+test('A5: a pod under two PodDisruptionBudgets is refused (the API server says 500), not a break-down', async () => {
+  const message = 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.';
+  const kubernetes = await serve((_, response) =>
+    response.writeHead(500).end(JSON.stringify({ reason: 'InternalError', message })),
+  );
+  expect(await kubernetes.evictPod(somePod)).toEqual({ result: 'refused', message });
+});
+
 describe('reads', () => {
   test('are tried again after 429, as long as their time allows', async () => {
     let calls = 0;

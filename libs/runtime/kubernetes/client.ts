@@ -83,6 +83,13 @@ interface List<T> {
   items: T[];
 }
 
+/**
+ * The API server evicts no pod that two PodDisruptionBudgets select, and says so with a 500. It is a refusal like any other:
+ * nothing was done, and a person must mend it.
+ */
+const isUnderTwoBudgets = ({ status, message }: ApiError): boolean =>
+  status === 500 && message.includes('more than one PodDisruptionBudget');
+
 /** Connects with the first request; throws where the kubeconfig cannot be read. */
 export function connectKubernetes(settings: ApiServerSettings, log: Logger): Kubernetes {
   return kubernetesOn(connectApiServer(settings), log);
@@ -138,7 +145,7 @@ export function kubernetesOn(api: ApiServer, log: Logger): Kubernetes {
         return { result: 'killed' };
       },
       async (error) => {
-        if (error.status === 429) return { result: 'refused', message: error.message };
+        if (error.status === 429 || isUnderTwoBudgets(error)) return { result: 'refused', message: error.message };
         if (error.status === 404) return { result: 'gone' };
         if (error.status !== 409) return failed(error);
         try {
