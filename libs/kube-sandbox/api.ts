@@ -135,6 +135,7 @@ export class Api {
   readonly now: () => number;
   #served: { revision: string; kinds: Kind[] } = { revision: '', kinds: [] };
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** The last two parts of the newest ClusterIP; those of an earlier server on this state stay taken. */
   #lastAddress = 10;
 
   constructor({ state, validators = {}, now = Date.now }: ApiOptions) {
@@ -144,6 +145,10 @@ export class Api {
     for (const name of SYSTEM_NAMESPACES)
       if (state.get('namespaces', '', name) === undefined)
         this.create(this.kind('namespaces'), undefined, { metadata: { name } });
+    for (const service of state.list('services')) {
+      const [, third, fourth] = /^10\.96\.(\d+)\.(\d+)$/.exec(String(at(service, 'spec.clusterIP'))) ?? [];
+      this.#lastAddress = Math.max(this.#lastAddress, 256 * Number(third ?? 0) + Number(fourth ?? 0));
+    }
     for (const definition of state.list(DEFINITIONS)) this.#establishSoon(definition.metadata.name);
   }
 

@@ -22,7 +22,7 @@ export type Fault = Match & {
 } & (
     | { status?: never; drop?: never }
     /** The request has no effect and is answered so. */
-    | { status: 409 | 429 | 500 | 503; retryAfterSeconds?: number; drop?: never }
+    | { status: 409 | 410 | 429 | 500 | 503; retryAfterSeconds?: number; drop?: never }
     /** The connection breaks: `before` the request takes effect, or `after`, so that only its answer is lost. */
     | { drop: 'before' | 'after'; status?: never }
   );
@@ -65,6 +65,7 @@ export function matches(match: Match, subject: RequestSubject): boolean {
 
 const REASONS: Readonly<Record<number, [reason: string, message: string]>> = {
   409: ['Conflict', 'the object has been modified; please apply your changes to the latest version and try again'],
+  410: ['Expired', 'The resourceVersion for the provided watch is too old.'],
   429: ['TooManyRequests', 'the server has received too many requests and has asked us to try again later'],
   500: ['InternalError', 'an error on the server has prevented the request from succeeding'],
   503: ['ServiceUnavailable', 'the server is currently unable to handle the request'],

@@ -57,12 +57,22 @@ describe('the simulator', () => {
 
   test('comes back on its port with its data, and a watch resumes', async () => {
     await create('before');
+    const service = (name: string) => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name },
+      spec: { ports: [{ port: 80 }] },
+    });
+    const services = pathOf({ plural: 'services' }, 'default');
+    const earlier = await client.call('POST', services, { body: service('earlier') });
     const from = await revision();
     const { port, state } = sandbox;
     await stop();
     await start({ port, state });
     expect(sandbox.port).toBe(port);
     expect(await client.request('GET', `${MAPS}/before`)).toMatchObject({ code: 200 });
+    const later = await client.call('POST', services, { body: service('later') });
+    expect(later.spec?.clusterIP).not.toBe(earlier.spec?.clusterIP);
     const { events, ended } = await openWatch(from);
     await create('after');
     sandbox.faults.expireWatches();
