@@ -13,24 +13,19 @@ import {
   setHeaderOptions,
 } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startKubeSandbox } from '@kubervisor/kube-sandbox/sandbox';
+import { startCluster } from '@kubervisor/testing/kubernetes/cluster';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { anySpec } from './arbitrary-specs.ts';
 import { API_VERSION, GROUP, KIND, PLURAL, VERSION, type KubervisorServiceSpec } from './kubervisor-service.ts';
 import { CRD_NAME, crdManifest } from './manifest.ts';
 import type { KubervisorServiceStatus } from './status.ts';
-import { CRD_VALIDATORS, validateResource, validateSpec } from './validate.ts';
+import { validateResource, validateSpec } from './validate.ts';
 import { VALIDATION_CASES } from './validation-cases.ts';
 
-const kubeconfig = process.env.TEST_KUBECONFIG;
-const sandbox =
-  kubeconfig === undefined ? await startKubeSandbox({ validators: CRD_VALIDATORS, controllers: false }) : undefined;
+const cluster = await startCluster({ runPods: false });
 const config = new KubeConfig();
-if (kubeconfig !== undefined) config.loadFromFile(kubeconfig);
-// Plain HTTP on loopback, which the client takes only so.
-if (sandbox !== undefined)
-  config.loadFromClusterAndUser({ name: 'sandbox', server: sandbox.url, skipTLSVerify: true }, { name: 'sandbox' });
+config.loadFromFile(cluster.kubeconfig);
 const objects = config.makeApiClient(CustomObjectsApi);
 const definitions = config.makeApiClient(ApiextensionsV1Api);
 const where = { group: GROUP, version: VERSION, plural: PLURAL, namespace: 'default' };
@@ -63,7 +58,7 @@ async function established(): Promise<Record<string, string>> {
   return Object.fromEntries((status?.conditions ?? []).map(({ type, status: value }) => [type, value]));
 }
 
-afterAll(() => sandbox?.stop());
+afterAll(() => cluster.stop());
 
 describe('on an API server', () => {
   beforeAll(async () => {
