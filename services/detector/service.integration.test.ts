@@ -108,7 +108,7 @@ describe('on a real Prometheus', () => {
       limit: 50,
       reason: '60 % bad values of code, tolerated 50 % (60 of 100 requests)',
     });
-    expect(answer.ignored).toEqual({ unknownPod: 1 });
+    expect(answer.ignored).toEqual({ notAsked: 1 });
   });
 
   test('a rate over a range sees what a pod does now', async () => {

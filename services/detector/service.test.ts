@@ -95,13 +95,13 @@ describe('POST /v1/verdicts', () => {
     expect(new URLSearchParams(body).get('query')).toBe('sum(x{a="b&c"})');
     expect(outcomes(answer)).toEqual(['cart-1 anomalous', 'cart-2 ok']);
     expect(answer.verdicts[0]).toMatchObject({ uid: 'u1', observed: 90, limit: 50, score: 1.8 });
-    expect(answer.ignored).toEqual({ unknownPod: 1 });
+    expect(answer.ignored).toEqual({ notAsked: 1 });
     expect(
       await metric('kubervisor_detector_verdicts_total{kind="discreteValueOutOfList",outcome="anomalous"}'),
     ).toMatch(/ 1$/);
-    expect(
-      await metric('kubervisor_detector_ignored_total{kind="discreteValueOutOfList",reason="unknownPod"}'),
-    ).toMatch(/ 1$/);
+    expect(await metric('kubervisor_detector_ignored_total{kind="discreteValueOutOfList",reason="notAsked"}')).toMatch(
+      / 1$/,
+    );
   });
 
   test('V1: an empty vector leaves everybody inconclusive', async () => {
@@ -121,7 +121,7 @@ describe('POST /v1/verdicts', () => {
     const answer = await ask(requestOf('customService', plugin()));
     expect(asked).toEqual(['GET', '/bad-pods']);
     expect(outcomes(answer)).toEqual(['cart-1 ok', 'cart-2 anomalous']);
-    expect(answer.ignored).toEqual({ unknownPod: 1 });
+    expect(answer.ignored).toEqual({ notAsked: 1 });
   });
 
   test('nobody to judge: nobody is asked', async () => {

@@ -22,7 +22,7 @@ export const evaluationResponse = verdictResponse.extend({
       message: z.string().max(1024),
     })
     .optional(),
-  /** What was left out of the figures and why, by a counted reason (`negativeSample`, `unknownPod`, `duplicateSeries` …). */
+  /** What was left out of the figures and why, by a counted reason (`negativeSample`, `notAsked`, `duplicateSeries` …). */
   ignored: z.record(z.string(), z.int()).default({}),
   /** What the source said beside its answer; shown in status. */
   warnings: z.array(z.string().max(512)).max(20).default([]),

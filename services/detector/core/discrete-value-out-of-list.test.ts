@@ -86,8 +86,8 @@ describe('discreteValueOutOfList', () => {
     ['noPodLabel', { labels: { code: '500' }, value: 9 }],
     ['noPodLabel', sample('500', 9, '')],
     ['noKeyLabel', { labels: { pod: 'cart-1' }, value: 9 }],
-    ['unknownPod', sample('500', 9, 'other-1')],
-    ['unknownPod', sample('500', 9, '__proto__')],
+    ['notAsked', sample('500', 9, 'other-1')],
+    ['notAsked', sample('500', 9, '__proto__')],
   ])('V2: a sample is dropped and counted as %s: %j', (reason, dropped) => {
     const { verdicts, ignored } = judgeDiscreteValues(stanza, [dropped, sample('200', 3)], fleet);
     expect(ignored).toEqual({ [reason]: 1 });

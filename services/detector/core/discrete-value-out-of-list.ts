@@ -16,7 +16,7 @@ interface Activity {
 }
 
 /**
- * Ignored, by reason: `notANumber` (NaN, infinite), `negativeSample`, `noPodLabel`, `noKeyLabel`, `unknownPod`. Several series
+ * Ignored, by reason: `notANumber` (NaN, infinite), `negativeSample`, `noPodLabel`, `noKeyLabel`, `notAsked`. Several series
  * of one pod and value are summed.
  */
 export function judgeDiscreteValues(
@@ -35,7 +35,7 @@ export function judgeDiscreteValues(
     else if (value < 0) count(ignored, 'negativeSample');
     else if (!pod) count(ignored, 'noPodLabel');
     else if (!keyValue) count(ignored, 'noKeyLabel');
-    else if (activity === undefined) count(ignored, 'unknownPod');
+    else if (activity === undefined) count(ignored, 'notAsked');
     else {
       activity.total += value;
       if (isBad(keyValue)) activity.bad += value;

@@ -64,7 +64,7 @@ describe('V2: whom a v1.PodList names', () => {
 
   test.each([
     ['otherNamespace', [{ name: 'cart-1', namespace: 'pay' }]],
-    ['unknownPod', [{ name: 'cart-3' }]],
+    ['notAsked', [{ name: 'cart-3' }]],
     ['otherUid', [{ name: 'cart-1', namespace: 'shop', uid: 'u0' }]],
   ])('%s is counted and breaks nobody', (reason, named) => {
     expect(outcomes(named)).toEqual({ outcomes: 'ok ok', ignored: { [reason]: 1 } });

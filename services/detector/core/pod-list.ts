@@ -27,7 +27,10 @@ export function readPodList(text: string): Result<NamedPod[]> {
   return success(pods);
 }
 
-/** V2: a pod counts by name and, where given, namespace and uid. Ignored: `otherNamespace`, `unknownPod`, `otherUid`, `duplicatePod`. */
+/**
+ * V2: a pod counts by name and, where given, namespace and uid. Ignored: `otherNamespace`, `notAsked` (unknown, out of traffic, or too young
+ * to be judged), `otherUid`, `duplicatePod`.
+ */
 export function judgePodList(named: readonly NamedPod[], namespace: string, fleet: readonly JudgedPod[]): Judgement {
   const ignored: Ignored = {};
   const byName = new Map(fleet.map((pod) => [pod.name, pod]));
@@ -35,7 +38,7 @@ export function judgePodList(named: readonly NamedPod[], namespace: string, flee
   for (const one of named) {
     const pod = byName.get(one.name);
     if (one.namespace !== undefined && one.namespace !== namespace) count(ignored, 'otherNamespace');
-    else if (pod === undefined) count(ignored, 'unknownPod');
+    else if (pod === undefined) count(ignored, 'notAsked');
     else if (one.uid !== undefined && one.uid !== pod.uid) count(ignored, 'otherUid');
     else if (bad.has(pod)) count(ignored, 'duplicatePod');
     else bad.add(pod);
