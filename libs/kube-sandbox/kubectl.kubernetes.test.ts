@@ -236,4 +236,15 @@ count: 1
     expect(await kubectl('delete', 'widget', 'w1')).toMatch(/^widget.example.com "w1" deleted/);
     expect(await refusal('get', 'widget', 'w1')).toContain('NotFound');
   });
+
+  test('drain empties a node within what the budget allows, and nothing comes back to it before uncordon', async () => {
+    await kubectl('scale', 'deployment/cart', '--replicas=4');
+    await kubectl('rollout', 'status', 'deployment/cart', '--timeout=10s');
+    await kubectl('drain', 'sandbox-node-1', '--timeout=25s');
+    const onNode = ['get', 'pods', '--field-selector', 'spec.nodeName=sandbox-node-1', '-o', 'name'];
+    await kubectl('rollout', 'status', 'deployment/cart', '--timeout=10s');
+    expect(await kubectl(...onNode)).toBe('');
+    expect(await kubectl('get', 'node', 'sandbox-node-1', '--no-headers')).toContain('Ready,SchedulingDisabled');
+    expect(await kubectl('uncordon', 'sandbox-node-1')).toContain('uncordoned');
+  });
 });

@@ -4,6 +4,7 @@ import type { KubeObject } from '../objects.ts';
 import type { Mirror, Source } from './mirror.ts';
 
 export const SOURCES = {
+  nodes: { plural: 'nodes' },
   pods: { plural: 'pods' },
   services: { plural: 'services' },
   replicasets: { group: 'apps', plural: 'replicasets' },

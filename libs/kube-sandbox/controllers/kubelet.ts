@@ -1,7 +1,7 @@
 /** Scheduler and kubelet in one: binds a new pod to a node, says that it runs and is ready, and ends it when it is deleted. */
 import { pathOf } from '../client.ts';
 import { listOf, timestamp, type Fields, type KubeObject } from '../objects.ts';
-import { isEnding, isFinished, remove, splitKey, write, type Cluster, type Controller } from './cluster.ts';
+import { isEnding, isFinished, keyOf, remove, splitKey, write, type Cluster, type Controller } from './cluster.ts';
 
 export interface KubeletOptions {
   /** Names of the nodes it plays; each is made if it is not there. */
@@ -123,11 +123,16 @@ export function kubelet({ nodes, address, endsAfter }: KubeletOptions): Controll
     }
   };
   return {
-    uses: ['pods'],
-    keysOf: (_source, pod) => {
+    uses: ['pods', 'nodes'],
+    keysOf: function* (source, object, cluster) {
+      if (source === 'nodes') {
+        // One that is open again may be what a pod waits for.
+        for (const pod of cluster.mirrors.pods.all()) if (pod.spec?.nodeName === undefined) yield keyOf(pod);
+        return;
+      }
       // What runs already, of an earlier process, keeps its address to itself.
-      if (typeof pod.status?.podIP === 'string') taken.add(pod.status.podIP);
-      return [`${pod.metadata.namespace}/${pod.metadata.name}`];
+      if (typeof object.status?.podIP === 'string') taken.add(object.status.podIP);
+      yield keyOf(object);
     },
     reconcile: async (key, cluster, again) => {
       const pod = cluster.mirrors.pods.get(key);
@@ -146,8 +151,10 @@ export function kubelet({ nodes, address, endsAfter }: KubeletOptions): Controll
       if (node === undefined) {
         // A pod that waits for another scheduler is left to it.
         if ((pod.spec?.schedulerName ?? SCHEDULER) !== SCHEDULER) return;
+        const open = nodes.filter((one) => cluster.mirrors.nodes.get(`/${one}`)?.spec?.unschedulable !== true);
+        if (open.length === 0) return;
         const [namespace, name] = splitKey(key);
-        const target = { apiVersion: 'v1', kind: 'Node', name: nodes[nextNode++ % nodes.length] };
+        const target = { apiVersion: 'v1', kind: 'Node', name: open[nextNode++ % open.length] };
         const { code } = await cluster.client.request('POST', pathOf({ plural: 'pods' }, namespace, name, 'binding'), {
           body: { apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace }, target },
         });

@@ -35,9 +35,11 @@ export interface TestCluster {
   kind: 'sandbox' | 'real';
   client: ApiClient;
   /** Only where the simulator serves: its faults and its state. */
-  sandbox?: KubeSandbox;
+  readonly sandbox: KubeSandbox | undefined;
   /** Only of a control plane that was started here. */
   controlPlane?: ControlPlane;
+  /** Of an API server that is the test's own: it goes away without a word, and comes back with what it held. */
+  outage?: { begin(): Promise<void>; end(): Promise<void> };
   /** Makes a namespace of a new name that is ready for pods. */
   namespace(): Promise<string>;
   /** A Ready node of a new name, for pods that a test binds itself. */
@@ -45,7 +47,8 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-type Base = Pick<TestCluster, 'kubeconfig' | 'kind' | 'sandbox' | 'controlPlane'> & {
+type Base = Pick<TestCluster, 'kubeconfig' | 'kind' | 'controlPlane' | 'outage'> & {
+  readonly sandbox?: KubeSandbox;
   /** Ends what was started for it. */
   end: () => Promise<void>;
 };
@@ -58,13 +61,21 @@ function sourceOf(): NonNullable<ClusterOptions['source']> {
 async function startSandbox({ sandbox: options = {}, kubelet = {}, runPods = true }: ClusterOptions): Promise<Base> {
   const folder = makeFolder('sandbox');
   const guarded = guardFolder(folder);
-  const sandbox = await startKubeSandbox({ validators: CRD_VALIDATORS, ...options, controllers: runPods && kubelet });
+  const start = (more: SandboxOptions) =>
+    startKubeSandbox({ validators: CRD_VALIDATORS, ...options, controllers: runPods && kubelet, ...more });
+  let sandbox = await start({});
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, sandbox.kubeconfig);
   return {
     kubeconfig,
     kind: 'sandbox',
-    sandbox,
+    get sandbox() {
+      return sandbox;
+    },
+    outage: {
+      begin: () => sandbox.stop(),
+      end: async () => void (sandbox = await start({ port: sandbox.port, state: sandbox.state })),
+    },
     end: async () => {
       await sandbox.stop();
       guarded.release();
@@ -79,7 +90,13 @@ async function startBase(options: ClusterOptions): Promise<Base> {
       return { kubeconfig: process.env.TEST_KUBECONFIG ?? '', kind: 'real', end: () => Promise.resolve() };
     case 'assets': {
       const controlPlane = await startControlPlane(process.env.KUBEBUILDER_ASSETS ?? '');
-      return { kubeconfig: controlPlane.kubeconfig, kind: 'real', controlPlane, end: () => controlPlane.stop() };
+      return {
+        kubeconfig: controlPlane.kubeconfig,
+        kind: 'real',
+        controlPlane,
+        outage: { begin: () => controlPlane.killApiServer(), end: () => controlPlane.restartApiServer() },
+        end: () => controlPlane.stop(),
+      };
     }
     case 'sandbox':
       return startSandbox(options);
@@ -136,8 +153,16 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     await stop();
     throw error;
   }
+  const { kubeconfig, kind, controlPlane, outage } = base;
   return {
-    ...base,
+    kubeconfig,
+    kind,
+    ...(controlPlane !== undefined && { controlPlane }),
+    ...(outage !== undefined && { outage }),
+    // Another one after each outage.
+    get sandbox() {
+      return base.sandbox;
+    },
     client,
     namespace: async () => {
       const name = `test-${shortId()}`;

@@ -15,7 +15,11 @@ export interface ControlPlane {
   kubeconfig: string;
   /** Whether workloads, EndpointSlices and disruption budgets are looked after. */
   hasControllerManager: boolean;
-  processes: { etcd: Child; apiServer: Child; controllerManager?: Child };
+  readonly processes: { etcd: Child; apiServer: Child; controllerManager?: Child };
+  /** SIGKILL of kube-apiserver; what it knew is in etcd. */
+  killApiServer(): Promise<void>;
+  /** After a kill: the same again, on its port; resolves when it is ready. */
+  restartApiServer(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -103,20 +107,22 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
       'unsafe-no-fsync': true,
     });
     const certificates = join(folder, 'certificates');
-    const apiServer = await start('kube-apiserver', /Serving securely/, {
-      'etcd-servers': `http://127.0.0.1:${clientPort}`,
-      'bind-address': '127.0.0.1',
-      'secure-port': apiPort,
-      // It signs a certificate for itself.
-      'cert-dir': certificates,
-      'endpoint-reconciler-type': 'none',
-      'authorization-mode': 'RBAC',
-      'token-auth-file': tokenFile,
-      'service-cluster-ip-range': '10.96.0.0/16',
-      'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
-      'service-account-key-file': keyFile,
-      'service-account-signing-key-file': keyFile,
-    });
+    const startApiServer = () =>
+      start('kube-apiserver', /Serving securely/, {
+        'etcd-servers': `http://127.0.0.1:${clientPort}`,
+        'bind-address': '127.0.0.1',
+        'secure-port': apiPort,
+        // It signs a certificate for itself.
+        'cert-dir': certificates,
+        'endpoint-reconciler-type': 'none',
+        'authorization-mode': 'RBAC',
+        'token-auth-file': tokenFile,
+        'service-cluster-ip-range': '10.96.0.0/16',
+        'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
+        'service-account-key-file': keyFile,
+        'service-account-signing-key-file': keyFile,
+      });
+    let apiServer = await startApiServer();
     const config = kubeconfigOf(apiPort, readFileSync(join(certificates, 'apiserver.crt'), 'utf8'), token);
     const kubeconfig = join(folder, 'kubeconfig');
     writeFileSync(kubeconfig, config, { mode: 0o600 });
@@ -141,7 +147,14 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
     return {
       kubeconfig,
       hasControllerManager,
-      processes: { etcd, apiServer, ...(controllerManager !== undefined && { controllerManager }) },
+      get processes() {
+        return { etcd, apiServer, ...(controllerManager !== undefined && { controllerManager }) };
+      },
+      killApiServer: () => apiServer.end('SIGKILL'),
+      async restartApiServer() {
+        apiServer = await startApiServer();
+        await awaitReady(config);
+      },
       stop,
     };
   } catch (error) {
