@@ -145,9 +145,9 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
       say(`The services' last warnings:\n${services.problems().join('\n')}`);
     if (keep) {
       await setFaults(before?.pods.map(({ name }) => name) ?? [], null);
-      const hints = [...summaryOf(report), '', ...playground(platform, before)];
       for (;;) {
         const { scene, fresh } = await look();
+        const hints = [...summaryOf(report), '', ...playground(platform, scene)];
         presenter.show({ scene, act: undefined, happenings: told, hints }, fresh);
         await delay(LOOK_EVERY_MS, undefined, { signal });
       }
@@ -198,8 +198,8 @@ async function applyOnceServed(client: ApiClient, path: string, manifest: string
   }
 }
 
-function playground({ kubeconfigFile, prometheusUrl, dir }: Platform, scene: Scene | undefined): string[] {
-  const some = scene?.pods[0]?.name ?? 'NAME';
+function playground({ kubeconfigFile, prometheusUrl, dir }: Platform, scene: Scene): string[] {
+  const some = scene.pods[0]?.name ?? 'NAME';
   return [
     'All of it stays up until Ctrl-C. In another terminal:',
     `  export KUBECONFIG=${kubeconfigFile}`,

@@ -75,6 +75,8 @@ for (const [name, number] of [
     stopping.abort();
   });
 let stoppedAt = 0;
+// Nobody reads on (`npm run demo | head`): the same as a Ctrl-C.
+process.stdout.on('error', () => stopping.abort());
 
 async function run(): Promise<number> {
   const args = readArguments(process.argv.slice(2));
@@ -92,7 +94,8 @@ async function run(): Promise<number> {
   const live = terminal.isTTY && !args.plain && !args.json;
   const colored = process.env['NO_COLOR'] === undefined || process.env['NO_COLOR'] === '';
   const presenter = args.json ? silentPresenter : live ? livePresenter(terminal, colored) : plainPresenter(terminal);
-  cleanup.add(() => presenter.close());
+  // Also where it ends in another way than it should: a terminal without a cursor is no good.
+  process.once('exit', () => presenter.close());
   const report = await playDemo({
     presenter,
     cleanup,

@@ -97,7 +97,7 @@ export async function startServices(
     const child = await startChild(
       {
         command: process.execPath,
-        args: ['--enable-source-maps', bundleOf(service)],
+        args: [bundleOf(service)],
         env: {
           PATH: process.env.PATH,
           POD_NAME: name,

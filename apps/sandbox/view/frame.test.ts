@@ -85,6 +85,7 @@ describe('a frame fits its terminal', () => {
     [110, 40],
     [80, 24],
     [40, 10],
+    [30, 24],
     [20, 5],
   ])('of %i columns and %i rows', (columns, rows) => {
     const lines = show(
@@ -93,6 +94,17 @@ describe('a frame fits its terminal', () => {
     );
     expect(lines.length).toBeLessThan(rows);
     for (const line of lines) expect(line.trimEnd().length).toBeLessThanOrEqual(columns);
+  });
+  test('of 80 columns: the shop stands in one row, and there is room for what happens', () => {
+    const state = { scene, act: { act, place: 2, of: 5, progress }, happenings };
+    const lines = show(state, { columns: 80, rows: 24 });
+    expect(lines.slice(3, 7).map((line) => line.trimEnd())).toEqual([
+      '   x2k9a    x2k9b    x2k9c    x2k9d    x2k9e    x2k9f    x2k9g    x2k9h',
+      '   in       in       OUT 4 s  in       in       in       in       in',
+      '   12/s     12/s     8/s      12/s     12/s     12/s     12/s     12/s',
+      '   0% ✗     0% ✗     97% ✗    0% ✗     0% ✗     0% ✗     0% ✗     0% ✗',
+    ]);
+    expect(lines.join('\n')).toContain('happening 58 ');
   });
   test('the newest happenings are those that stay', () => {
     const lines = show({ happenings }).join('\n');

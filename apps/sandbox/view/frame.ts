@@ -20,7 +20,10 @@ export interface ViewOptions {
   colors: Colors;
 }
 
-const CELL_WIDTH = 12;
+/** Of a pod's cell, blank edges included. The whole shop is to stand in one row, on 80 columns too. */
+const CELL_WIDTH = { least: 8, most: 12 };
+/** A lower terminal is for what happens: what people should know to enjoy it is left out. */
+const ROWS_FOR_WORDS = 28;
 const MARGIN = '  ';
 
 const stamp = (seconds: number): string =>
@@ -40,13 +43,14 @@ export function lookOf(pod: PodScene): 'well' | 'failing' | 'out' | 'aside' | 't
   return pod.onProbation ? 'trying' : 'well';
 }
 
-const WORDS: Record<ReturnType<typeof lookOf>, string> = {
-  well: 'in traffic',
-  failing: 'in traffic',
-  out: 'OUT',
-  aside: 'SET ASIDE',
-  trying: 'on trial',
-  waiting: 'starting',
+/** In a wide cell, and in a narrow one. */
+const WORDS: Record<ReturnType<typeof lookOf>, [wide: string, narrow: string]> = {
+  well: ['in traffic', 'in'],
+  failing: ['in traffic', 'in'],
+  out: ['OUT', 'OUT'],
+  aside: ['SET ASIDE', 'ASIDE'],
+  trying: ['on trial', 'trial'],
+  waiting: ['starting', 'start'],
 };
 
 function paintOf(look: ReturnType<typeof lookOf>, colors: Colors): Paint {
@@ -66,23 +70,27 @@ function paintOf(look: ReturnType<typeof lookOf>, colors: Colors): Paint {
   }
 }
 
-function cell(pod: PodScene, colors: Colors): string[] {
+function cell(pod: PodScene, width: number, colors: Colors): string[] {
   const look = lookOf(pod);
-  const word = pod.backIn === undefined ? WORDS[look] : `OUT ${Math.ceil(pod.backIn)} s`;
-  const bad = pod.badPercent === undefined ? '' : `${Math.round(pod.badPercent)}% bad`;
-  const rate = pod.requestsPerSecond === undefined ? 'no figures' : `${Math.round(pod.requestsPerSecond)}/s`;
+  const isWide = width === CELL_WIDTH.most;
+  const word = pod.backIn === undefined ? WORDS[look][isWide ? 0 : 1] : `OUT ${Math.ceil(pod.backIn)} s`;
+  const bad = pod.badPercent === undefined ? '' : `${Math.round(pod.badPercent)}%${isWide ? ' bad' : ' ✗'}`;
+  const rate = pod.requestsPerSecond === undefined ? '' : `${Math.round(pod.requestsPerSecond)}/s`;
   const paint = paintOf(look, colors);
   return [shortName(pod.name), word, rate, bad].map((text, line) => {
-    const padded = ` ${cut(text, CELL_WIDTH - 2)}`.padEnd(CELL_WIDTH);
+    const padded = ` ${cut(text, width - 1)}`.padEnd(width);
     return paint(line === 0 ? colors.bold(padded) : padded);
   });
 }
 
 function cells(pods: readonly PodScene[], { columns, colors }: ViewOptions): string[] {
-  const each = Math.max(1, Math.floor((columns - MARGIN.length) / (CELL_WIDTH + 1)));
+  const room = columns - MARGIN.length;
+  const width =
+    Math.floor((room + 1) / Math.max(1, pods.length)) - 1 >= CELL_WIDTH.most ? CELL_WIDTH.most : CELL_WIDTH.least;
+  const each = Math.max(1, Math.floor((room + 1) / (width + 1)));
   const lines: string[] = [];
   for (let from = 0; from < pods.length; from += each) {
-    const row = pods.slice(from, from + each).map((pod) => cell(pod, colors));
+    const row = pods.slice(from, from + each).map((pod) => cell(pod, width, colors));
     for (let line = 0; line < 4; line += 1) lines.push(MARGIN + row.map((one) => one[line]).join(' '));
     lines.push('');
   }
@@ -90,12 +98,12 @@ function cells(pods: readonly PodScene[], { columns, colors }: ViewOptions): str
 }
 
 /** `■■■■■│■■□`: one mark a pod, full where it is in traffic, and the floor between them. */
-function gauge({ pods, floor }: Scene, colors: Colors): string {
+function gauge({ pods, floor }: Scene, width: number, colors: Colors): string {
   const inTraffic = pods.filter(({ inSlice }) => inSlice).length;
   const marks = pods.map((_, place) => (place < inTraffic ? colors.green('■') : colors.gray('□')));
   if (floor !== undefined && floor <= pods.length) marks.splice(floor, 0, colors.bold('│'));
   const shown = floor === undefined ? '' : `, floor ${floor}`;
-  return `${marks.join('')}  ${inTraffic} of ${pods.length} in traffic${shown}`;
+  return `${marks.join('')}  ${cut(`${inTraffic} of ${pods.length} in traffic${shown}`, width - marks.length - 2)}`;
 }
 
 const TONES: Record<Happening['tone'], keyof Pick<Colors, 'red' | 'green' | 'cyan'>> = {
@@ -111,13 +119,16 @@ export function frame({ scene, act, happenings, hints }: ViewState, options: Vie
   const title = `Kubervisor demo: ${scene.pods.length} pods of the shop's "${NAME}"`;
   const time = stamp(scene.seconds);
   const { requestsPerSecond, badPercent } = scene.shoppers;
-  const shoppers = `shoppers: ${Math.round(requestsPerSecond)} requests/s, ${Math.round(badPercent)}% bad answers`;
+  const shoppers = cut(
+    `shoppers: ${Math.round(requestsPerSecond)} requests/s, ${Math.round(badPercent)}% bad answers`,
+    width,
+  );
   const head = [
     '',
     MARGIN + colors.bold(cut(title, width - time.length - 1).padEnd(width - time.length - 2)) + colors.dim(time),
     '',
     ...cells(scene.pods, options),
-    MARGIN + gauge(scene, colors),
+    MARGIN + gauge(scene, width, colors),
     MARGIN + (badPercent >= TOLERANCE_PERCENT / 10 ? colors.red(shoppers) : shoppers),
     ...(scene.degraded === undefined
       ? []
@@ -130,7 +141,7 @@ export function frame({ scene, act, happenings, hints }: ViewState, options: Vie
     const { progress } = act;
     head.push(
       MARGIN + colors.bold(cut(`Act ${act.place} of ${act.of}: ${act.act.title}`, width)),
-      ...wrap(act.act.says, width).map((line) => MARGIN + colors.dim(line)),
+      ...(rows < ROWS_FOR_WORDS ? [] : wrap(act.act.says, width).map((line) => MARGIN + colors.dim(line))),
       ...act.act.then.map(({ text }, place) =>
         progress.claims[place] === true
           ? `${MARGIN}${colors.green('✓')} ${cut(text, width - 2 - 9)}${colors.dim(after(progress, place))}`

@@ -54,6 +54,16 @@ describe('the live view', () => {
     presenter.close();
     expect(written.length).toBe(before);
   });
+  test('begins anew at the top where the terminal changed its size', () => {
+    const { written, ...out } = terminal();
+    const changing: typeof out = out;
+    const presenter = livePresenter(changing, false);
+    presenter.show(showing(begin(act, 12)), []);
+    changing.columns = 60;
+    presenter.show(showing(begin(act, 12)), []);
+    expect(written[1]).toBe('\u001b[2J\u001b[H');
+    expect(written[2]).not.toMatch(/\u001b\[\d+F/);
+  });
   test('begins anew below a line that was said', () => {
     const { written, ...out } = terminal();
     const presenter = livePresenter(out, false);

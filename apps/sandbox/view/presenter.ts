@@ -23,12 +23,18 @@ export interface Terminal {
 export function livePresenter(terminal: Terminal, colored: boolean): Presenter {
   const screen = createScreen((text) => terminal.write(text));
   const colors = createColors(colored);
+  let size = '';
   return {
     say: (line) => {
       screen.close();
       terminal.write(`${line}\n`);
     },
-    show: (state) => screen.draw(frame(state, { columns: terminal.columns ?? 80, rows: terminal.rows ?? 24, colors })),
+    show(state) {
+      const { columns = 80, rows = 24 } = terminal;
+      if (size !== `${columns}x${rows}`) screen.clear();
+      size = `${columns}x${rows}`;
+      screen.draw(frame(state, { columns, rows, colors }));
+    },
     close: () => screen.close(),
   };
 }

@@ -71,7 +71,7 @@ export function summaryOf({ held, seconds, acts, figures }: Report): string[] {
     ];
   return [
     `The story held, in ${seconds} s: ${figures.requests} requests, ${figures.badAnswers} bad answers.`,
-    `The failing pod was out of traffic ${figures.outAfterSeconds} s after its first bad answers, and back ${figures.backAfterSeconds} s after it was healed.`,
-    `When most of the fleet failed nobody was touched: ${figures.reason ?? ''}`,
+    `The failing pod was out after ${figures.outAfterSeconds} s, and back ${figures.backAfterSeconds} s after it was healed.`,
+    `When most failed nobody was touched: ${figures.reason ?? ''}`,
   ];
 }

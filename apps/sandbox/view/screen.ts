@@ -8,6 +8,8 @@ const END = `${ESC}?2026l`;
 
 export interface Screen {
   draw: (lines: readonly string[]) => void;
+  /** Begins anew at the top: after a change of size the old lines may stand anywhere. */
+  clear: () => void;
   /** The cursor below the last frame, and visible. */
   close: () => void;
 }
@@ -20,6 +22,10 @@ export function createScreen(write: (text: string) => void): Screen {
       // Each line clears the rest of the old one; what is below the last goes in one.
       write(`${BEGIN}${up}${lines.map((line) => `${line}${ESC}K\n`).join('')}${ESC}J${END}`);
       drawn = lines.length;
+    },
+    clear() {
+      if (drawn > 0) write(`${ESC}2J${ESC}H`);
+      drawn = 0;
     },
     close() {
       if (drawn > 0) write(SHOW_CURSOR);
