@@ -5,11 +5,9 @@ import type { EvaluationCompleted } from '@kubervisor/shared/events/evaluation-c
 import type { PodFact } from '@kubervisor/shared/events/facts';
 import { workEvaluate, type WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
 import type { EvaluationRequest, EvaluationResponse } from '@kubervisor/shared/detection/service';
-import { EDITS, edited, type JsonPatchOperation } from '@kubervisor/shared/pods/codec';
-import { LABEL } from '@kubervisor/shared/pods/keys';
+import { EDITS, edited } from '@kubervisor/shared/pods/codec';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { CLAIM_LIFE, PATCH_TIMEOUT } from '@kubervisor/shared/policy/claim';
-import type { PatchResult } from '@kubervisor/runtime/kubernetes/client';
 import { aMessage, counted, FakeBus, FakeClock, fakePorts } from '@kubervisor/runtime/worker/fakes.fixture';
 import { roundHandler } from '@kubervisor/runtime/worker/round';
 import {
@@ -24,52 +22,9 @@ import {
   type Verdicts,
   type WorkText,
 } from '../core/fleet.fixture.ts';
+import { FakeCluster } from './cluster.fixture.ts';
 import { breakerMetrics } from './metrics.ts';
 import { evaluationRound } from './round.ts';
-
-/** The API server as far as a breaker sees it. `fates`: what becomes of the patch of a pod; by default it is applied. */
-class FakeCluster {
-  pods: Pod[];
-  lists: [string, string][] = [];
-  patches: { pod: string; operations: readonly JsonPatchOperation[]; deadline: number | undefined }[] = [];
-  fates: Record<string, (apply: () => PatchResult) => PatchResult | Promise<PatchResult>> = {};
-  onList: () => void = () => {};
-
-  constructor(pods: Pod[]) {
-    this.pods = pods;
-  }
-
-  readonly listPods = async (namespace: string, selector: string): Promise<Pod[]> => {
-    this.lists.push([namespace, selector]);
-    this.onList();
-    return this.pods;
-  };
-
-  readonly patchPod = async (
-    pod: Pod,
-    operations: readonly JsonPatchOperation[],
-    deadline?: { at: number },
-  ): Promise<PatchResult> => {
-    this.patches.push({ pod: pod.name, operations, deadline: deadline?.at });
-    const apply = (): PatchResult => {
-      const values = operations.flatMap(({ op, path, value }) =>
-        op === 'add' && path.split('/').length === 4
-          ? [[path.split('/')[2], path.split('/')[3]?.replaceAll('~1', '/'), value]]
-          : [],
-      );
-      const of = (map: string) =>
-        Object.fromEntries(values.filter(([one]) => one === map).map(([, key, value]) => [key, value]));
-      const after = edited(pod, { labels: of('labels'), annotations: of('annotations') });
-      this.pods = this.pods.map((one) => (one.uid === pod.uid ? after : one));
-      return { result: 'patched', pod: after };
-    };
-    return this.fates[pod.name]?.(apply) ?? apply();
-  };
-
-  get out(): string[] {
-    return this.pods.filter((pod) => pod.labels[LABEL.traffic] === 'no').map(({ name }) => name);
-  }
-}
 
 let bus: FakeBus;
 let clock: FakeClock;
