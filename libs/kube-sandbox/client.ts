@@ -49,7 +49,7 @@ export interface ApiClient {
   close: () => Promise<void>;
 }
 
-interface Access {
+export interface Access {
   server: string;
   token?: string | undefined;
   ca?: string | undefined;
@@ -57,8 +57,8 @@ interface Access {
   key?: string | undefined;
 }
 
-/** The current context of a kubeconfig. Data or file names; no exec plug-ins. */
-function accessOf(kubeconfig: string): Access {
+/** The current context of a kubeconfig (its text). Data or file names; no exec plug-ins. */
+export function accessOf(kubeconfig: string): Access {
   const config = fieldsOf(parseYaml(kubeconfig));
   const named = (list: unknown, name: unknown, field: string) =>
     fieldsOf(listOf(list).find((entry) => entry.name === name)?.[field]);

@@ -1,0 +1,110 @@
+/** `npm run bench`. Exits 0 where it measured, 1 where it could not or, with `--strict`, where a figure is over; 2 on bad arguments. */
+import { parseArgs } from 'node:util';
+import { adoption } from './adoption.ts';
+import { atRest } from './at-rest.ts';
+import { judge, judged, tableOf, type Figure, type Report } from './figures.ts';
+import { latency } from './latency.ts';
+import { massBreak } from './mass-break.ts';
+import { memory } from './memory.ts';
+import { startStage, type Stage } from './stage.ts';
+
+const BENCHES: Readonly<Record<string, (stage: Stage) => Promise<Figure[]>>> = {
+  latency,
+  adoption,
+  'mass-break': massBreak,
+  'at-rest': atRest,
+  memory,
+};
+const SAMPLES = 100;
+
+const HELP = `Usage: npm run bench -- [options] [benchmark …]
+
+Benchmarks (all, unless some are named):
+  latency      from a verdict to the label "no": fleets of 5, 25, 100 and 1000; the bound: one LIST and one PATCH
+  adoption     1000 pods that nobody knew; the bound: as many bare PATCHes, 32 at a time
+  mass-break   500 of 1000 pods; the bound: as many bare PATCHes, 32 at a time
+  at-rest      requests to the API server while ten Services are well: the lease, and nothing else
+  memory       of each service, at rest and with fleets of 1000 and 5000; the bound: an idle Node
+
+Every bound is measured in the same run: compare ratios, not times. They count on a real API server: TEST_KUBECONFIG (a
+cluster with nodes that run pods, or seem to) or KUBEBUILDER_ASSETS (a folder with etcd and kube-apiserver). Without either
+it runs on the simulator.
+
+  --samples N  of the latency, for each fleet (${SAMPLES})
+  --quick      smaller fleets and shorter waits: to see that it runs
+  --json       one JSON object on stdout in place of the tables
+  --strict     exit 1 if a figure is over its target
+  -h, --help   this text`;
+
+class UsageError extends Error {}
+
+function readArguments(words: string[]) {
+  const flag = { type: 'boolean', default: false } as const;
+  const options = {
+    samples: { type: 'string', default: String(SAMPLES) },
+    quick: flag,
+    json: flag,
+    strict: flag,
+    help: { ...flag, short: 'h' },
+  } as const;
+  const { values, positionals } = (() => {
+    try {
+      return parseArgs({ args: words, options, allowPositionals: true });
+    } catch (error) {
+      throw new UsageError((error as Error).message);
+    }
+  })();
+  const samples = Number(values.samples);
+  if (!Number.isInteger(samples) || samples < 1 || samples > 10_000)
+    throw new UsageError(`--samples ${values.samples}: must be an integer from 1 to 10000`);
+  const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
+  if (unknown.length > 0)
+    throw new UsageError(`"${unknown.join(' ')}": the benchmarks are ${Object.keys(BENCHES).join(', ')}`);
+  return { ...values, samples, benches: positionals.length > 0 ? positionals : Object.keys(BENCHES) };
+}
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function run(): Promise<number> {
+  const args = readArguments(process.argv.slice(2));
+  if (args.help) {
+    process.stdout.write(`${HELP}\n`);
+    return 0;
+  }
+  let bench = 'start';
+  const stage = await startStage({
+    samples: args.quick ? Math.min(args.samples, 20) : args.samples,
+    quick: args.quick,
+    progress: (line) => say(`${bench}: ${line}`),
+  });
+  // A second Ctrl-C ends us without waiting; what we started ends with us either way.
+  process.once('SIGINT', () => void stage.stop().finally(() => process.exit(130)));
+  const real = stage.cluster.kind === 'real';
+  if (!real) say('on the simulator: no real API server is at hand (see --help), so these figures do not count');
+  const reports: Report[] = [];
+  try {
+    for (bench of args.benches) {
+      const measure = BENCHES[bench];
+      if (measure === undefined) continue;
+      const report = { bench, figures: await measure(stage) };
+      reports.push(report);
+      if (!args.json) process.stdout.write(`${tableOf(report)}\n\n`);
+    }
+  } finally {
+    await stage.stop();
+  }
+  if (args.json) {
+    const benches = Object.fromEntries(reports.map(({ bench: name, figures }) => [name, judged(figures)]));
+    process.stdout.write(`${JSON.stringify({ apiServer: stage.cluster.kind, benches }, undefined, 2)}\n`);
+  } else if (!real) say('on the simulator: these figures do not count');
+  const isOver = reports.some(({ figures }) => figures.some((figure) => judge(figure) === 'over'));
+  return args.strict && isOver ? 1 : 0;
+}
+
+try {
+  process.exitCode = await run();
+} catch (error) {
+  const usage = error instanceof UsageError;
+  say(usage ? `${error.message}\n\n${HELP}` : `could not measure: ${(error as Error).stack ?? String(error)}`);
+  process.exitCode = usage ? 2 : 1;
+}
