@@ -1,9 +1,14 @@
-/** Bundles the service of the current folder: main.ts → dist/main.js. One file starts in 0.3 s; unbundled imports take a second and twice the memory. */
+/**
+ * Bundles services: FOLDER/main.ts → FOLDER/dist/main.js, of the current folder or of those that are named, which is faster for
+ * several, since what they share is read once. One file starts in 0.3 s; unbundled imports take a second and twice the memory.
+ */
 import { build } from 'esbuild';
 
+const folders = process.argv.length > 2 ? process.argv.slice(2) : ['.'];
+
 await build({
-  entryPoints: ['main.ts'],
-  outfile: 'dist/main.js',
+  entryPoints: Object.fromEntries(folders.map((folder) => [`${folder}/dist/main`, `${folder}/main.ts`])),
+  outdir: '.',
   bundle: true,
   platform: 'node',
   target: 'node24',

@@ -122,7 +122,8 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
         cast ??= index === 0 || scene.pods.length === 0 ? undefined : castOf(scene, round);
         progress = advance(act, progress, scene, cast ?? { one: '', most: [] });
         played[index] = progress;
-        if (scene.degraded?.reason === 'FleetAnomalous') reason = scene.degraded.message;
+        // As it stood at the worst; while the fleet recovers its figures fall.
+        if (act.fail !== undefined && scene.degraded?.reason === 'FleetAnomalous') reason = scene.degraded.message;
         showAct();
       }
       // The whole fleet is there only after the first act.

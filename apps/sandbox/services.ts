@@ -52,19 +52,18 @@ export function staleServices(): Service[] {
 }
 
 export async function bundleServices(services: readonly Service[], signal: AbortSignal): Promise<void> {
-  const bundle = async (service: Service): Promise<void> => {
-    const script = ['--conditions=source', '../../scripts/bundle.ts'];
-    try {
-      await promisify(execFile)(process.execPath, script, { cwd: join(ROOT, 'services', service), signal });
-    } catch (error) {
-      signal.throwIfAborted();
-      const { stderr = '' } = error as { stderr?: string };
-      throw new Error(`services/${service} could not be bundled; try: npm run build\n${stderr.slice(0, 2000)}`, {
-        cause: error,
-      });
-    }
-  };
-  await Promise.all(services.map(bundle));
+  if (services.length === 0) return;
+  const folders = services.map((service) => `services/${service}`);
+  try {
+    const script = ['--conditions=source', 'scripts/bundle.ts', ...folders];
+    await promisify(execFile)(process.execPath, script, { cwd: ROOT, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    const { stderr = '' } = error as { stderr?: string };
+    throw new Error(`the services could not be bundled; try: npm run build\n${stderr.slice(0, 2000)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** How many of each. Two controllers, of which one leads; two breakers, which share the work. */
