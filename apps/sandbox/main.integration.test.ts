@@ -33,13 +33,16 @@ interface Run {
   ended: Promise<number | string>;
 }
 
+const run = (...args: string[]): Run =>
+  start(join(ROOT, 'node_modules/.bin/node'), ['--conditions=source', 'apps/sandbox/main.ts', ...args]);
+
 /** Of a process group of its own, as a terminal starts it. */
-function run(...args: string[]): Run {
-  const node = join(ROOT, 'node_modules/.bin/node');
-  const child = spawn(node, ['--conditions=source', 'apps/sandbox/main.ts', ...args], {
+function start(command: string, args: string[]): Run {
+  const child = spawn(command, args, {
     cwd: ROOT,
     detached: true,
-    env: { ...process.env, TMPDIR: folder, NODE_OPTIONS: '' },
+    // npm keeps compiled code of its own in the temporary folder.
+    env: { ...process.env, TMPDIR: folder, NODE_OPTIONS: '', NODE_DISABLE_COMPILE_CACHE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.push(child);
@@ -150,6 +153,14 @@ test('the sandbox serves kubectl by the kubeconfig it wrote, says how services a
   expect(readdirSync(folder)).toContain('my kubeconfig');
   process.kill(-(sandbox.child.pid ?? 0), 'SIGINT');
   expect(await sandbox.ended).toBe(0);
+  await nothingIsLeft();
+});
+
+test('a signal to npm alone, which does not hand it on: nothing is left', async () => {
+  const npm = start('npm', ['run', 'sandbox']);
+  await npm.prints(/Ctrl-C ends/);
+  npm.child.kill('SIGTERM');
+  await npm.ended;
   await nothingIsLeft();
 });
 

@@ -78,6 +78,13 @@ let stoppedAt = 0;
 // Nobody reads on (`npm run demo | head`): the same as a Ctrl-C.
 process.stdout.on('error', () => stopping.abort());
 
+// A signal to npm alone ends npm and the shell between us, and never reaches us: without them nobody could end us.
+const parent = process.ppid;
+if (process.env['npm_lifecycle_event'] !== undefined)
+  setInterval(() => {
+    if (process.ppid !== parent) stopping.abort();
+  }, 500).unref();
+
 async function run(): Promise<number> {
   const args = readArguments(process.argv.slice(2));
   const { signal } = stopping;
