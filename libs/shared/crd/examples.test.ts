@@ -32,6 +32,11 @@ describe('the examples', () => {
     expect(readFileSync(join(FOLDER, 'minimal.yaml'), 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(10);
   });
 
+  test('and it is the README’s', () => {
+    const readme = readFileSync(join(FOLDER, '../README.md'), 'utf8');
+    expect(readme).toContain(`\`\`\`yaml\n${readFileSync(join(FOLDER, 'minimal.yaml'), 'utf8')}\`\`\``);
+  });
+
   describe.each(files)('%s', (file) => {
     const manifests = manifestsOf(file, '1.2');
 
