@@ -2,7 +2,7 @@
 
 /** ⌈total × percent / 100⌉. A billionth is forgiven, so that a percentage with decimals cannot round an exact share up. */
 export function ceilPercent(total: number, percent: number): number {
-  return Math.ceil((total * percent) / 100 - 1e-9);
+  return Math.max(0, Math.ceil((total * percent) / 100 - 1e-9));
 }
 
 /** B1: the fewest pods that must stay available for a breaker, of a fleet of `total`. */
