@@ -82,8 +82,9 @@ export async function startController(
     kubernetes,
     config.WATCH_NAMESPACES ?? [],
     {
-      pod: (pod) => leadership?.podChanged(pod),
+      pod: (pod, before) => leadership?.podChanged(pod, before),
       namespace: (namespace) => leadership?.namespaceChanged(namespace),
+      status: (resource) => leadership?.statusSeen(resource),
     },
     () => leadIfReady(),
   );
@@ -134,13 +135,14 @@ export async function startController(
     url,
     async stop() {
       stopping.abort();
-      await crd;
       clearInterval(missed);
       forgetReconnects();
       // No act of a leader may come after the lease was given back.
       await stopLeading();
       await election.stop();
       await caches.stop();
+      // After the lease was given back: it may take long, and nobody waits for it.
+      await crd;
       await recorder.stop();
       await http.close();
       await bus.close();

@@ -7,8 +7,11 @@ import { withSimulated } from '@kubervisor/shared/pods/simulated';
 import type { Memory } from './memory.ts';
 import type { Supervised } from './supervision.ts';
 
-/** A floor that the last activation could not repair is tried again after this; milliseconds. */
-const REPAIR_AGAIN = 1000;
+/**
+ * What was due at the last activation, and is still out in our view, is looked at again after this: the patch may not have come
+ * through the watch yet, the activator's clock may be behind ours, or a floor could not be repaired. Milliseconds.
+ */
+const DUE_AGAIN = 1000;
 
 /** Milliseconds since 1970, `now` or earlier where it is due; undefined: nobody is out. `pods`: as `ownedBy` chose them. */
 export function activationDueAt({
@@ -24,25 +27,29 @@ export function activationDueAt({
   memory: Memory;
   now: number;
 }): number | undefined {
-  const { activation } = memory;
+  // A wall clock that was set back since has nothing to say about when that was.
+  const activation =
+    memory.activation !== undefined && memory.activation.endedAt <= now ? memory.activation : undefined;
   const times: number[] = [];
   const held = new Set(activation?.withheld.filter(({ reason }) => reason !== 'WaitNotOver').map(({ uid }) => uid));
   const consider = (pod: Pod): void => {
     const refused = memory.refusedKills[pod.uid];
     // Held since the last activation: the wait until the next look counts from there, or it would begin anew with every look.
-    const since = held.has(pod.uid) && activation !== undefined ? Math.min(activation.endedAt, now) : now;
+    const since = held.has(pod.uid) && activation !== undefined ? activation.endedAt : now;
     const time = nextActionTime(pod, resolved, since, {
       withheld: held.has(pod.uid),
       ...(refused !== undefined && { refusedKill: refused.nextAttempt }),
     });
-    if (time !== undefined) times.push(time);
+    if (time !== undefined) times.push(notAgainAtOnce(time));
   };
+  const notAgainAtOnce = (time: number): number =>
+    activation === undefined || time > activation.endedAt ? time : activation.endedAt + DUE_AGAIN;
 
   if (supervised.enforcing) {
     for (const pod of pods) if (isOut(pod)) consider(pod);
     const enforced = resolved.breakers.filter(({ mode }) => mode === 'enforce');
     if (floorRepairs(pods, enforced).length > 0)
-      times.push(Math.max(now, (activation?.endedAt ?? -Infinity) + REPAIR_AGAIN));
+      times.push(Math.max(now, (activation?.endedAt ?? -Infinity) + DUE_AGAIN));
   }
   for (const pod of pods) {
     const simulated = memory.simulated[pod.uid];

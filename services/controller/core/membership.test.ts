@@ -8,7 +8,9 @@ import { superviseNamespace, type Resource, type ServiceView } from './supervisi
 const view = (resources: Resource[], list: ServiceView[]): NamespaceView => ({
   supervised: superviseNamespace(resources, services(...list)),
   activatedSelectors: list.flatMap(({ name, selector }) =>
-    selector?.['kubervisor/traffic'] === 'yes' ? [{ service: name, selector: { app: selector['app'] ?? '' } }] : [],
+    selector?.['kubervisor/traffic'] === 'yes'
+      ? [{ service: name, uid: `uid-${name}`, selector: { app: selector['app'] ?? '' } }]
+      : [],
   ),
 });
 const supervised = view([resource('cart')], [service('cart', ACTIVATED)]);
@@ -45,7 +47,7 @@ describe('F1: adoption', () => {
   });
   test('a Service that holds the key though nobody supervises it: its pods get yes', () => {
     const change = decide(pod('a'), view([], [service('cart', ACTIVATED)]));
-    expect(change?.withoutSupervisor).toBe('cart');
+    expect(change?.withoutSupervisor).toEqual({ name: 'cart', uid: 'uid-cart' });
     expect(edited(pod('a'), change!.edit).labels).toEqual({ app: 'cart', 'kubervisor/traffic': 'yes' });
   });
   test('a pod without an owner has no template that could lack the label', () => {

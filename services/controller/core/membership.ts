@@ -12,7 +12,7 @@ export interface NamespaceView {
   /** By name of the resource. */
   supervised: ReadonlyMap<string, Supervised>;
   /** Selectors (without our key) of all Services that hold our key, supervised or not. */
-  activatedSelectors: readonly { service: string; selector: Selector }[];
+  activatedSelectors: readonly { service: string; uid: string; selector: Selector }[];
 }
 
 export interface MembershipChange {
@@ -25,7 +25,7 @@ export interface MembershipChange {
   /** F1: the label had to be added to a pod with an owner, so the pod template lacks it. */
   templateWithoutLabel?: boolean;
   /** F1: the Service that holds our key though nobody supervises it. */
-  withoutSupervisor?: string;
+  withoutSupervisor?: { name: string; uid: string };
 }
 
 /** What is to be done to this pod; undefined: nothing. */
@@ -71,7 +71,11 @@ export function decideMembership(
   if (marks.traffic === 'no' || marks.traffic === 'pause') return { edit: EDITS.release(pod), reason: 'Orphaned' };
   const activated = activatedSelectors.find(({ selector }) => selects(selector, pod.labels));
   if (lacksTraffic && activated !== undefined) {
-    return { edit: EDITS.letIn(pod), reason: 'Adopted', withoutSupervisor: activated.service };
+    return {
+      edit: EDITS.letIn(pod),
+      reason: 'Adopted',
+      withoutSupervisor: { name: activated.service, uid: activated.uid },
+    };
   }
   return undefined;
 }

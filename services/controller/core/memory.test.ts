@@ -114,7 +114,7 @@ describe('V3: the history that confirm counts', () => {
     const before = remember(NEW_MEMORY, evaluation({ bad: ['a'] }));
     const after = remember(before, evaluation({ outcome: 'failed', errors: ['away'], breakers: [] }));
     expect(after).toEqual({ ...before, errors: ['away'], missing: 1 });
-    expect(rememberMissing(after).missing).toBe(2);
+    expect(rememberMissing(after, 'evaluate').missing).toBe(2);
     expect(remember(after, evaluation()).missing).toBe(0);
   });
   test('nothing is kept where one evaluation is enough', () => {

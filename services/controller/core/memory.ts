@@ -7,6 +7,7 @@ import type { ResolvedSpec } from '@kubervisor/shared/crd/resolve';
 import type { ActivationCompleted } from '@kubervisor/shared/events/activation-completed';
 import type { SimulatedPod, Withheld } from '@kubervisor/shared/events/common';
 import type { BreakerReport, EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
+import type { WorkKind } from '@kubervisor/shared/events/subjects';
 import { writeReason } from '@kubervisor/shared/pods/codec';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { activatorOf, killRetryMilliseconds } from '@kubervisor/shared/policy/return';
@@ -41,8 +42,9 @@ export interface Memory {
   };
   /** Errors of the last evaluation as a whole. */
   readonly errors: readonly string[];
-  /** Rounds in a row that ended without a decision, or without a fact at all. */
+  /** Evaluations in a row that ended without a decision, or without a fact at all; and activations. */
   readonly missing: number;
+  readonly missingActivations: number;
 }
 
 export const NEW_MEMORY: Memory = {
@@ -52,6 +54,7 @@ export const NEW_MEMORY: Memory = {
   breakers: {},
   errors: [],
   missing: 0,
+  missingActivations: 0,
 };
 
 /** The fact of an evaluation. Facts of rounds that decided nothing leave all but the errors as it is (V1). */
@@ -129,7 +132,7 @@ export function seedFrom(memory: Memory, fact: EvaluationCompleted, spec: Resolv
 
 /** The fact of an activation. */
 export function rememberActivation(memory: Memory, fact: ActivationCompleted, spec: ResolvedSpec, now: number): Memory {
-  if (fact.outcome !== 'completed') return memory;
+  if (fact.outcome !== 'completed') return rememberMissing(memory, 'activate');
   const simulated = { ...memory.simulated };
   for (const action of fact.actions) {
     if (action.enforced) continue;
@@ -164,16 +167,25 @@ export function rememberActivation(memory: Memory, fact: ActivationCompleted, sp
     simulated,
     refusedKills,
     activation: { endedAt: now, withheld: fact.withheld, errors: fact.errors },
+    missingActivations: 0,
   };
 }
 
 /** A round ended without any fact. */
-export const rememberMissing = (memory: Memory): Memory => ({ ...memory, missing: memory.missing + 1 });
+export const rememberMissing = (memory: Memory, kind: WorkKind): Memory =>
+  kind === 'evaluate'
+    ? { ...memory, missing: memory.missing + 1 }
+    : { ...memory, missingActivations: memory.missingActivations + 1 };
 
-/** Forgets pods that are gone and breakers that were removed; and the whole simulation where all is enforced. */
+/** No activation is due, so none can be missed. */
+export const rememberNobodyOut = (memory: Memory): Memory =>
+  memory.missingActivations === 0 ? memory : { ...memory, missingActivations: 0 };
+
+/** Forgets pods that are gone and breakers that were removed; and of the simulation what nothing simulates any more. */
 export function prune(memory: Memory, pods: readonly Pod[], spec: ResolvedSpec, active: boolean): Memory {
   const alive = new Set(pods.map(({ uid }) => uid));
   const breakers = new Map(spec.breakers.map((breaker) => [breaker.name, breaker]));
+  const simulates = (mode: ResolvedSpec['mode']): boolean => mode === 'dryRun' || (mode === 'enforce' && !active);
   const keep = <Value>(
     map: Readonly<Record<string, Value>>,
     kept: (key: string, value: Value) => boolean,
@@ -191,7 +203,8 @@ export function prune(memory: Memory, pods: readonly Pod[], spec: ResolvedSpec, 
       if (!alive.has(uid)) return false;
       const breaker = pod.breaker === undefined ? undefined : breakers.get(pod.breaker);
       const mode = breaker?.mode ?? spec.mode;
-      return pod.traffic === 'yes' ? spec.mode !== 'disabled' : mode === 'dryRun' || (mode === 'enforce' && !active);
+      // What came back in it belongs to no breaker: it is on probation for all that simulate.
+      return pod.traffic === 'yes' ? spec.breakers.some((one) => simulates(one.mode)) : simulates(mode);
     }),
     refusedKills: keep(memory.refusedKills, (uid) => alive.has(uid)),
     breakers: keep(

@@ -61,11 +61,8 @@ export function factSeen(
       next = { ...rest, settled, revision: Math.max(next.revision, fact.claim.revision) };
     else next = { ...next, settled };
   } else if (fact.claim.outcome === 'refused' && fact.round === clock.underWay?.round) {
-    // What was found stands, even if it is lower or nothing: the bucket may have been emptied.
-    if (fact.claim.revision === 0) {
-      const { open: _, ...rest } = next;
-      next = { ...rest, revision: 0 };
-    } else next = claimSeen(next, fact.claim.revision, now);
+    // What was found stands, even if it is lower, or nothing: the claim was deleted, and the one who held it may act still.
+    next = claimSeen(next, fact.claim.revision, now);
   }
   if (fact.round !== clock.underWay?.round) return next;
   const { underWay: _, ...rest } = next;

@@ -17,7 +17,9 @@ type Periodic = Pick<ResolvedBreaker, 'name' | 'mode' | 'evaluationPeriod'>;
 
 const nextTick = (uid: string, period: number, now: number): number => {
   const origin = seededFraction(uid) * period;
-  return origin + (Math.floor((now - origin) / period) + 1) * period;
+  const tick = origin + (Math.floor((now - origin) / period) + 1) * period;
+  // By rounding it may be `now` itself, which would be evaluated twice.
+  return tick > now ? tick : tick + period;
 };
 
 /** Keeps the ticks of breakers that are still there, begins those that are new, forgets the rest. A changed period begins anew. */

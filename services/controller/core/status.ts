@@ -73,8 +73,8 @@ export function composeStatus(input: StatusInput): KubervisorServiceStatus {
   };
 }
 
-/** Undefined where nothing is enforced. */
-function highestFloor({ enforcing, resolved }: Supervised, total: number): number | undefined {
+/** Undefined where nothing is enforced. `total`: as for a break. */
+export function highestFloor({ enforcing, resolved }: Supervised, total: number): number | undefined {
   const floors = (enforcing ? (resolved?.breakers ?? []) : [])
     .filter(({ mode }) => mode === 'enforce')
     .map((breaker) => floorOf(total, breaker));
@@ -123,8 +123,10 @@ function breakerMessage({ report, withheld }: BreakerMemory): string {
   );
 }
 
-const cut = (text: string): string =>
-  text.length > MAX_STATUS_MESSAGE ? `${text.slice(0, MAX_STATUS_MESSAGE - 1)}…` : text;
+/** Of a pod that is out, in the CRD. */
+const MAX_REASON = 1024;
+const cut = (text: string, most = MAX_STATUS_MESSAGE): string =>
+  text.length > most ? `${text.slice(0, most - 1)}…` : text;
 
 function podsOut({ supervised: { resolved }, memory, now }: StatusInput, fleet: readonly Pod[]): PodStatus[] {
   const held = new Map(
@@ -192,7 +194,8 @@ function podStatus(
     ...(strategy !== undefined && strategy !== '' && { breaker: strategy }),
     ...(since !== undefined && { since: writeTime(since) }),
     retryCount: marks.retryCount,
-    ...(reason !== '' && { reason }),
+    // A person may have written more than the resource holds, and one such line would keep all of the status from being written.
+    ...(reason !== '' && { reason: cut(reason, MAX_REASON) }),
     ...(observed !== undefined && { observed }),
     ...(limit !== undefined && { limit }),
     ...(next !== undefined && { nextActionTime: writeTime(next) }),
@@ -275,7 +278,13 @@ function degradations(
     const errors = memory.errors.length === 0 ? '' : ` Last error: ${memory.errors[0]}.`;
     found.push({
       reason: 'RoundsMissing',
-      message: `${memory.missing} evaluations in a row came to no decision.${errors}`,
+      message: `Evaluations come to no decision: is a breaker there, and NATS?${errors}`,
+    });
+  }
+  if (memory.missingActivations >= MISSING_ROUNDS_SHOWN) {
+    found.push({
+      reason: 'RoundsMissing',
+      message: 'Activations do not end, so nobody comes back: is an activator there, and NATS?',
     });
   }
   for (const { report } of Object.values(memory.breakers)) {
@@ -286,12 +295,11 @@ function degradations(
       });
     }
   }
-  for (const { report, consecutiveErrors } of Object.values(memory.breakers)) {
+  for (const { report } of Object.values(memory.breakers)) {
     if (report.error !== undefined) {
-      const times = consecutiveErrors === 1 ? '' : ` (${consecutiveErrors} times in a row)`;
       found.push({
         reason: 'DetectorFailing',
-        message: `Breaker ${report.name}: ${report.error.reason}: ${report.error.message}${times}.`,
+        message: `Breaker ${report.name}: ${report.error.reason}: ${report.error.message}.`,
       });
     }
   }
@@ -301,7 +309,10 @@ function degradations(
   return found;
 }
 
-/** Times alone are no change (design §3): they are written with the next one. */
+/**
+ * Times alone are no change (design §3): they are written with the next one. Nor is one error more after many: a detector that is
+ * down for an hour would be a write an evaluation, so errors in a row count as 1, 2, 4, 8 …
+ */
 export function isWorthWriting(before: KubervisorServiceStatus | undefined, after: KubervisorServiceStatus): boolean {
   return before === undefined || timeless(before) !== timeless(after);
 }
@@ -326,6 +337,9 @@ function sorted(value: unknown): unknown {
     Object.entries(value)
       .filter(([key, item]) => item !== undefined && !TIMES.has(key))
       .sort(([one], [other]) => (one < other ? -1 : 1))
-      .map(([key, item]) => [key, sorted(item)]),
+      .map(([key, item]) => [
+        key,
+        key === 'consecutiveErrors' ? Math.floor(Math.log2(Number(item) + 1)) : sorted(item),
+      ]),
   );
 }

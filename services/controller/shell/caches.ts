@@ -16,9 +16,12 @@ import { superviseNamespace, type Supervised } from '../core/supervision.ts';
 import type { NamespaceView } from '../core/membership.ts';
 
 export interface CacheListeners {
-  pod(pod: Pod): void;
+  /** `before`: undefined where it is new; `pod` is the last that was seen of one that is gone. */
+  pod(pod: Pod, before: Pod | undefined): void;
   /** A resource or a Service of the namespace changed: everything in it may have. */
   namespace(namespace: string): void;
+  /** Of a resource nothing but the status (or its metadata) changed. */
+  status(resource: KubervisorServiceObject): void;
 }
 
 export interface Caches {
@@ -31,8 +34,9 @@ export interface Caches {
   view(namespace: string): NamespaceView;
   supervised(): Iterable<Supervised>;
   find(namespace: string, name: string): Supervised | undefined;
+  /** As it is now, its status included. */
+  resource(namespace: string, name: string): KubervisorServiceObject | undefined;
   missed(): Record<string, number>;
-  /** Lists all three again, now. */
   stop(): Promise<void>;
 }
 
@@ -91,7 +95,7 @@ export function watchCluster(
     onChange: (_key, before, after) => {
       reindex(before, after);
       const pod = after ?? before;
-      if (pod !== undefined) listeners.pod(pod);
+      if (pod !== undefined) listeners.pod(pod, before);
     },
   });
   const services = watchCollection<Service>(kubernetes, {
@@ -115,8 +119,9 @@ export function watchCluster(
         before?.uid === after?.uid &&
         before?.generation === after?.generation &&
         before?.terminating === after?.terminating;
-      // Our own writes of status come back here too: they change nothing.
       if (namespace !== undefined && !same) changed(namespace);
+      // Our own writes of status come back here too.
+      else if (after !== undefined) listeners.status(after);
     },
   });
   collections.push(pods, services, resources);
@@ -144,7 +149,7 @@ export function watchCluster(
           ),
           activatedSelectors: servicesHere.flatMap((service) => {
             const selector = isActivated(service.selector) ? fleetSelector(service.selector) : undefined;
-            return selector === undefined ? [] : [{ service: service.name, selector }];
+            return selector === undefined ? [] : [{ service: service.name, uid: service.uid, selector }];
           }),
         };
         views.set(namespace, view);
@@ -157,6 +162,7 @@ export function watchCluster(
       for (const namespace of seen) yield* caches.view(namespace).supervised.values();
     },
     find: (namespace, name) => caches.view(namespace).supervised.get(name),
+    resource: (namespace, name) => resources.get(keyOf({ namespace, name })),
     missed: () => ({
       pods: pods.stats.missed,
       services: services.stats.missed,

@@ -11,16 +11,17 @@ import { FACTS, type FactType } from '@kubervisor/shared/events/facts';
 import { factSubject } from '@kubervisor/shared/events/subjects';
 import { marksOf, writeTime } from '@kubervisor/shared/pods/codec';
 import { countsOf, isOut, isPaused } from '@kubervisor/shared/pods/fleet';
+import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { EVENTS, TRANSITIONS } from '@kubervisor/shared/reasons';
 import { announce, fleetAnomalous, templateWithoutLabel, type Announcement } from '../core/announcements.ts';
-import { composeStatus } from '../core/status.ts';
+import { composeStatus, highestFloor } from '../core/status.ts';
 import type { Supervised } from '../core/supervision.ts';
 import type { controllerMetrics } from '../metrics.ts';
 import { keyOf, type Caches } from './caches.ts';
 import { createMembership, type MembershipReport } from './membership.ts';
 import { keepRounds, type Kept } from './round-keeper.ts';
-import { createStatusWriter } from './status-writer.ts';
+import { createStatusWriter, type WrittenStatus } from './status-writer.ts';
 
 export interface LeadershipOptions {
   kubernetes: Kubernetes;
@@ -34,7 +35,9 @@ export interface LeadershipOptions {
 }
 
 export interface Leadership {
-  podChanged(pod: Pod): void;
+  podChanged(pod: Pod, before: Pod | undefined): void;
+  /** Somebody wrote a status: we, or a leader of before. */
+  statusSeen(resource: WrittenStatus): void;
   namespaceChanged(namespace: string): void;
   /** The connection to NATS is (back) there. */
   connected(): void;
@@ -42,6 +45,7 @@ export interface Leadership {
 }
 
 const ENSURE_EVERY = 10_000;
+const POD_STATES = ['available', 'unready', 'out', 'paused'] as const;
 
 export function lead(options: LeadershipOptions): Leadership {
   const { kubernetes, bus, caches, recorder, log, metrics, isLeader } = options;
@@ -72,7 +76,8 @@ export function lead(options: LeadershipOptions): Leadership {
   const writer = createStatusWriter(kubernetes, log, (result) => metrics.statusWrites.inc({ result }));
   const showStatus = (supervised: Supervised): void => {
     const { namespace, name, uid } = supervised.resource;
-    writer.touch(supervised.resource, (previous) => {
+    // What stands is asked of the collection: what was derived from it is older than the last writes of status.
+    writer.touch({ uid, namespace, name, status: caches.resource(namespace, name)?.status }, (previous) => {
       const present = caches.find(namespace, name);
       const kept = rounds.keptOf(uid);
       if (present?.resource.uid !== uid || kept === undefined || !isLeader()) return undefined;
@@ -96,17 +101,39 @@ export function lead(options: LeadershipOptions): Leadership {
   };
   const showMetrics = (supervised: Supervised, kept: Kept): void => {
     const { namespace, name } = supervised.resource;
-    const pods = caches.fleetOf(supervised).filter((pod) => !pod.terminating);
-    const states = {
-      available: countsOf(pods).available,
+    const owned = caches.fleetOf(supervised);
+    const { available, total } = countsOf(owned);
+    const pods = owned.filter((pod) => !pod.terminating);
+    const states: Record<(typeof POD_STATES)[number], number> = {
+      available,
       unready: pods.filter((pod) => !pod.ready && !isOut(pod) && !isPaused(pod)).length,
       out: pods.filter(isOut).length,
       paused: pods.filter(isPaused).length,
     };
     for (const [state, count] of Object.entries(states)) metrics.pods.set({ namespace, name, state }, count);
-    for (const [breaker, { endedAt, report }] of Object.entries(kept.memory.breakers)) {
-      if (report.error === undefined) metrics.lastEvaluation.set({ namespace, name, breaker }, endedAt / 1000);
+    const floor = highestFloor(supervised, total);
+    if (floor === undefined) metrics.floor.remove({ namespace, name });
+    else metrics.floor.set({ namespace, name }, floor);
+    const shown = evaluated.get(kept.uid) ?? new Set<string>();
+    evaluated.set(kept.uid, shown);
+    for (const breaker of shown) {
+      if (kept.memory.breakers[breaker] !== undefined) continue;
+      metrics.lastEvaluation.remove({ namespace, name, breaker });
+      shown.delete(breaker);
     }
+    for (const [breaker, { endedAt, report }] of Object.entries(kept.memory.breakers)) {
+      if (report.error !== undefined) continue;
+      metrics.lastEvaluation.set({ namespace, name, breaker }, endedAt / 1000);
+      shown.add(breaker);
+    }
+  };
+  /** Breakers by uid of the resource, whose last evaluation the metrics show. */
+  const evaluated = new Map<string, Set<string>>();
+  const hideMetrics = ({ uid, namespace, name }: { uid: string; namespace: string; name: string }): void => {
+    for (const state of POD_STATES) metrics.pods.remove({ namespace, name, state });
+    metrics.floor.remove({ namespace, name });
+    for (const breaker of evaluated.get(uid) ?? []) metrics.lastEvaluation.remove({ namespace, name, breaker });
+    evaluated.delete(uid);
   };
 
   const panicking = new Map<string, Set<string>>();
@@ -124,6 +151,7 @@ export function lead(options: LeadershipOptions): Leadership {
 
   let ensuring: Promise<void> | undefined;
   const ensure = (): void => {
+    if (stopped || !isLeader()) return;
     ensuring ??= (async () => {
       try {
         const { bucketMade } = await bus.ensure(options.natsReplicas);
@@ -150,6 +178,12 @@ export function lead(options: LeadershipOptions): Leadership {
       showStatus(supervised);
       showMetrics(supervised, kept);
       showPanic(supervised, kept);
+    },
+    gone(kept) {
+      hideMetrics(kept);
+      writer.forget(kept.uid);
+      templates.delete(kept.uid);
+      panicking.delete(kept.uid);
     },
     roundEnded: (kind, outcome) => metrics.rounds.inc({ kind, outcome }),
     counted: (kind, result) => metrics.published.inc({ kind, result }),
@@ -185,9 +219,21 @@ export function lead(options: LeadershipOptions): Leadership {
         messageId: id,
       })
       .catch((error: unknown) =>
-        log.warn({ namespace: pod.namespace, pod: pod.name, err: error }, 'fact could not be published'),
+        log.warn(
+          {
+            namespace: pod.namespace,
+            service: resource?.spec?.service,
+            resource: name,
+            pod: pod.name,
+            breaker: marks.strategy,
+            reason,
+            err: error,
+          },
+          'fact could not be published',
+        ),
       );
   };
+  /** Services that an Event was written on, by uid. */
   const unsupervised = new Set<string>();
   const membership = createMembership({
     kubernetes,
@@ -207,13 +253,15 @@ export function lead(options: LeadershipOptions): Leadership {
         templates.set(resource.uid, known.add(owner));
         showStatus(change.resource);
       }
-      if (change.withoutSupervisor !== undefined && !unsupervised.has(`${pod.namespace}/${change.withoutSupervisor}`)) {
-        unsupervised.add(`${pod.namespace}/${change.withoutSupervisor}`);
+      const { withoutSupervisor: service } = change;
+      if (service !== undefined && !unsupervised.has(service.uid)) {
+        unsupervised.add(service.uid);
+        const { namespace } = pod;
         recorder.record({
-          involved: { apiVersion: 'v1', kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid },
+          involved: { apiVersion: 'v1', kind: 'Service', namespace, name: service.name, uid: service.uid },
           type: 'Warning',
           reason: 'SelectorWithoutSupervisor',
-          message: `Service ${change.withoutSupervisor}: ${EVENTS.SelectorWithoutSupervisor}`,
+          message: EVENTS.SelectorWithoutSupervisor,
           at: now(),
         });
       }
@@ -239,9 +287,11 @@ export function lead(options: LeadershipOptions): Leadership {
   };
 
   const lookAtNamespace = (namespace: string): void => {
+    rounds.lookForGone(namespace);
     for (const supervised of caches.view(namespace).supervised.values()) {
       rounds.look(supervised);
       showStatus(supervised);
+      if (supervised.problem !== undefined) hideMetrics(supervised.resource);
     }
     for (const pod of caches.podsIn(namespace)) membership.add(keyOf(pod));
   };
@@ -253,7 +303,7 @@ export function lead(options: LeadershipOptions): Leadership {
   for (const namespace of namespaces) lookAtNamespace(namespace);
   const consumptions = [
     bus.subscribeRounds(rounds.onRound),
-    bus.claims.watch({ claim: rounds.onClaim }),
+    bus.claims.watch({ claim: rounds.onClaim, current: rounds.onClaimsCurrent }),
     bus.subscribeFacts(onFact),
   ];
   ensure();
@@ -262,12 +312,15 @@ export function lead(options: LeadershipOptions): Leadership {
   log.info({ leaderId }, 'leading');
 
   return {
-    podChanged(pod) {
+    podChanged(pod, before) {
       membership.add(keyOf(pod));
-      const name = marksOf(pod).name;
-      const supervised = name === undefined ? undefined : caches.find(pod.namespace, name);
-      if (supervised !== undefined) rounds.look(supervised);
+      // A pod that was released, or given to another, is missing where it was.
+      for (const name of new Set([pod, before].map((one) => one?.labels[LABEL.name]))) {
+        const supervised = name === undefined ? undefined : caches.find(pod.namespace, name);
+        if (supervised !== undefined) rounds.look(supervised);
+      }
     },
+    statusSeen: (resource) => writer.seen(resource),
     namespaceChanged: lookAtNamespace,
     connected: ensure,
     async stop() {
@@ -277,6 +330,8 @@ export function lead(options: LeadershipOptions): Leadership {
       rounds.stop();
       writer.stop();
       metrics.leader.set(0);
+      // Who leads tells of these; what a former leader knew would stand beside it for ever.
+      for (const gauge of [metrics.pods, metrics.floor, metrics.lastEvaluation]) gauge.reset();
       log.info({ leaderId }, 'leading no more');
       await Promise.all(consumptions.map((consumption) => consumption.stop()));
     },

@@ -65,7 +65,15 @@ export function createMembership(options: MembershipOptions): KeyQueue {
     if (pod === undefined || !isLeader()) return true;
     const change = decideMembership(pod, caches.view(pod.namespace), now());
     if (change === undefined) return true;
-    const fields = { namespace: pod.namespace, pod: pod.name, service: marksOf(pod).name, reason: change.reason };
+    const { name, strategy } = marksOf(pod);
+    const fields = {
+      namespace: pod.namespace,
+      service: change.resource?.spec?.service ?? change.withoutSupervisor?.name,
+      resource: change.resource?.resource.name ?? name,
+      pod: pod.name,
+      breaker: strategy,
+      reason: change.reason,
+    };
     try {
       if (change.confirmMissing !== undefined && !(await isMissing(pod.namespace, change.confirmMissing))) {
         // The cache of resources lags behind the pods': it will tell of the resource, and the pod is asked about again then.

@@ -19,6 +19,7 @@ import {
   rememberActivation,
   rememberEvaluation,
   rememberMissing,
+  rememberNobodyOut,
   seedFrom,
   type Memory,
 } from '../core/memory.ts';
@@ -50,6 +51,11 @@ export interface Kept {
   readonly awaited: Set<string>;
   fleetTooLarge: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** When the timer ends, and when the resource was last looked at. */
+  wakeAt: number;
+  lookedAt: number;
+  /** It was found deleted, and is remembered for its successor alone. */
+  isGone: boolean;
 }
 
 export interface RoundKeeperOptions {
@@ -63,6 +69,8 @@ export interface RoundKeeperOptions {
   monotonic: () => number;
   /** Something that status or metrics show may have changed. */
   changed(kept: Kept, supervised: Supervised): void;
+  /** The resource was deleted: what is shown of it ends. Once a resource. */
+  gone(kept: Kept): void;
   roundEnded(kind: WorkKind, outcome: string, kept: Kept): void;
   counted(kind: WorkKind, result: 'published' | 'failed'): void;
   poison(kind: string): void;
@@ -71,10 +79,14 @@ export interface RoundKeeperOptions {
 }
 
 export interface RoundKeeper {
-  /** Of a resource that changed, or whose fleet did. */
+  /** Of a resource that changed, or whose fleet did. Returns at once: many changes make one look. */
   look(supervised: Supervised): void;
+  /** Of a namespace where resources changed: those that were deleted are given up. */
+  lookForGone(namespace: string): void;
   keptOf(uid: string): Kept | undefined;
   onClaim(key: string, revision: number): void;
+  /** Every claim that stands has been told. */
+  onClaimsCurrent(): void;
   onRound(message: { subject: string; text: string }): void;
   /** The bucket of claims was made anew: live claims were forgotten, so nothing is published until they have run out. */
   onClaimsForgotten(): void;
@@ -83,13 +95,31 @@ export interface RoundKeeper {
 
 /** More facts than that outstanding of one resource were lost. */
 const AWAITED_KEPT = 16;
+/** Looks for changed pods are this far apart, or a rollout would walk through the whole fleet for each of its pods. Milliseconds. */
+const LOOKS_APART = 100;
+/** After a look that failed by a fault of ours; milliseconds. */
+const LOOK_AGAIN = 5000;
 
 export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
-  const { bus, caches, log, leaderId, isLeader, now, monotonic } = options;
+  const { bus, caches, log, leaderId, isLeader, now } = options;
+  // The monotonic clock, begun at the time of day: so ticks stand where they stood under the leader before, and a period of a day
+  // does not begin anew with each leader.
+  const begin = now() - options.monotonic();
+  const monotonic = (): number => begin + options.monotonic();
   const all = new Map<string, Kept>();
   let stopped = false;
   let counter = 0;
-  let holdUntil = -Infinity;
+  /** Claims that stood before may not be known yet: not before they have been told, or have run out. */
+  let strangeUntil = monotonic() + CLAIM_EXPIRY;
+  /** Claims were forgotten while they were alive. */
+  let forgottenUntil = -Infinity;
+  const holdUntil = (): number => Math.max(strangeUntil, forgottenUntil);
+  const fieldsOf = (kept: Kept, kind: WorkKind) => ({
+    namespace: kept.namespace,
+    service: present(kept)?.spec?.service,
+    resource: kept.name,
+    kind,
+  });
 
   const keep = ({ resource: { uid, namespace, name } }: Supervised): Kept => {
     let kept = all.get(uid);
@@ -109,6 +139,9 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         awaited: new Set(),
         fleetTooLarge: false,
         timer: undefined,
+        wakeAt: Infinity,
+        lookedAt: -Infinity,
+        isGone: false,
       };
       all.set(uid, kept);
     }
@@ -122,19 +155,36 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     const supervised = caches.find(kept.namespace, kept.name);
     return supervised?.resource.uid === kept.uid ? supervised : undefined;
   };
+  const sleep = (kept: Kept): void => {
+    clearTimeout(kept.timer);
+    kept.wakeAt = Infinity;
+  };
   const wake = (kept: Kept, at: number): void => {
     clearTimeout(kept.timer);
-    // A timer takes at most 2^31 − 1 ms; a period at most a day.
-    kept.timer = setTimeout(() => step(kept), Math.min(Math.max(0, at - monotonic()), 86_400_000));
+    kept.wakeAt = at;
+    // A timer takes at most 2^31 − 1 ms; a period at most a day. Rounded up, or it would end just before the time.
+    kept.timer = setTimeout(() => step(kept), Math.min(Math.max(0, Math.ceil(at - monotonic())), 86_400_000));
   };
 
+  /** A fault of ours with one resource must not end the process, and with it the clocks of all the others. */
   const step = (kept: Kept): void => {
-    clearTimeout(kept.timer);
+    sleep(kept);
     if (stopped || !isLeader()) return;
+    kept.lookedAt = monotonic();
+    try {
+      advance(kept);
+    } catch (error) {
+      log.error({ namespace: kept.namespace, resource: kept.name, err: error }, 'look at a resource failed');
+      wake(kept, monotonic() + LOOK_AGAIN);
+    }
+  };
+  const advance = (kept: Kept): void => {
     const supervised = present(kept);
     if (supervised === undefined) {
       // Kept for a while, so that a successor of the same name knows of it; then forgotten.
       kept.timer = setTimeout(() => forget(kept), CLAIM_EXPIRY);
+      if (!kept.isGone) options.gone(kept);
+      kept.isGone = true;
       return;
     }
     const { resource, resolved, spec, selector, problem } = supervised;
@@ -147,8 +197,6 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     )
       return;
     const at = monotonic();
-    if (at < holdUntil) return wake(kept, holdUntil);
-
     const pods = caches.fleetOf(supervised);
     kept.memory = prune(kept.memory, pods, resolved, supervised.active);
     kept.schedule = reschedule(kept.schedule, resolved.breakers, kept.uid, at);
@@ -166,7 +214,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       const before = kept.clocks[kind];
       const answer = permission(before, period, at);
       kept.clocks[kind] = answer.clock;
-      if (answer.clock.failures > before.failures) onMissing(kept, kind, supervised);
+      if (answer.clock.failures > before.failures) onMissing(kept, kind);
       if (kind === 'evaluate') dueAt = nextDue(kept.schedule);
       if (!answer.may) {
         // While a round is under way its end is what to wait for: if it is missed, its breakers are due at once.
@@ -175,6 +223,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         return false;
       }
       if (dueAt === undefined) return false;
+      dueAt = Math.max(dueAt, holdUntil());
       if (dueAt > at) next = Math.min(next, dueAt);
       return dueAt <= at;
     };
@@ -203,6 +252,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     }
     const wallDue = activationDueAt({ supervised, resolved, pods, memory: kept.memory, now: now() });
     const activationDue = wallDue === undefined ? undefined : at + (wallDue - now());
+    if (activationDue === undefined) kept.memory = rememberNobodyOut(kept.memory);
     if (allowed('activate', activationDue)) {
       publish(kept, 'activate', 0, period, (id, claimRevision) =>
         encodeEvent(workActivate, keyOf(kept), activationWork({ ...round, round: id, claimRevision }), stamp(id)),
@@ -216,14 +266,11 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
 
   const stamp = (id: string) => ({ id, source: `/kubervisor/controller/${leaderId}`, time: now() });
 
-  function onMissing(kept: Kept, kind: WorkKind, supervised: Supervised): void {
-    log.warn(
-      { namespace: kept.namespace, service: supervised.spec?.service, resource: kept.name, kind },
-      'round ended without a fact',
-    );
+  function onMissing(kept: Kept, kind: WorkKind): void {
+    log.warn(fieldsOf(kept, kind), 'round ended without a fact');
     options.roundEnded(kind, 'missing', kept);
+    kept.memory = rememberMissing(kept.memory, kind);
     if (kind === 'evaluate') {
-      kept.memory = rememberMissing(kept.memory);
       kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
     }
   }
@@ -236,43 +283,48 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     message: (id: string, claimRevision: number) => CloudEvent,
   ): void {
     const id = `${leaderId}-${(counter += 1)}`;
-    const event = message(id, kept.clocks[kind].revision);
+    const { revision } = kept.clocks[kind];
+    let event: CloudEvent | undefined;
+    const send = async (): Promise<void> => {
+      event = message(id, revision);
+      await bus.publish(workSubject(kind, kept), event, { messageId: id });
+    };
     // Before it is sent, for its fact may be here before the server's word that it was stored.
     kept.clocks[kind] = published(kept.clocks[kind], id, timeout, monotonic());
     kept.awaited.add(id);
     for (const old of kept.awaited) if (kept.awaited.size > AWAITED_KEPT) kept.awaited.delete(old);
-    bus.publish(workSubject(kind, kept), event, { messageId: id }).then(
+    send().then(
       () => {
         options.counted(kind, 'published');
         if (kind === 'evaluate') kept.fleetTooLarge = false;
       },
       (error: unknown) => {
         options.counted(kind, 'failed');
-        log.warn(
-          { namespace: kept.namespace, resource: kept.name, kind, round: id, err: error },
+        if (stopped) return;
+        const notConnected = error instanceof Error && error.cause instanceof NotConnected;
+        // That there is no connection is told once by who keeps it, not again by every resource.
+        log[notConnected ? 'debug' : 'warn'](
+          { ...fieldsOf(kept, kind), round: id, err: error },
           'work could not be published',
         );
-        if (error instanceof PayloadTooLarge) kept.fleetTooLarge = true;
+        if (error instanceof PayloadTooLarge && kind === 'evaluate') kept.fleetTooLarge = true;
         if (error instanceof StreamMissing) options.ensure();
         const notSent =
-          error instanceof PayloadTooLarge ||
-          error instanceof StreamMissing ||
-          (error instanceof Error && error.cause instanceof NotConnected);
+          event === undefined || error instanceof PayloadTooLarge || error instanceof StreamMissing || notConnected;
         // Otherwise it may have been stored all the same: then its fact, or the lack of one, ends the round.
         if (!notSent) return;
         kept.awaited.delete(id);
         const claim = { outcome: 'notTried', revision: 0 } as const;
         kept.clocks[kind] = factSeen(kept.clocks[kind], { round: id, claim, outcome: 'failed' }, period, monotonic());
-        if (kind === 'evaluate') {
-          kept.memory = rememberMissing(kept.memory);
-          kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
-        }
+        kept.memory = rememberMissing(kept.memory, kind);
+        if (kind === 'evaluate') kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
         step(kept);
       },
     );
   }
 
-  const onFact = (kind: WorkKind, fact: EvaluationCompleted | ActivationCompleted): void => {
+  /** `toldAt`: by the clock of who told it; milliseconds since 1970. */
+  const onFact = (kind: WorkKind, fact: EvaluationCompleted | ActivationCompleted, toldAt: number): void => {
     const kept = all.get(fact.resource.uid);
     if (kept === undefined) return;
     const supervised = present(kept);
@@ -290,7 +342,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         const evaluation = fact as EvaluationCompleted;
         if (ours) kept.memory = rememberEvaluation(kept.memory, evaluation, supervised.resolved, now());
         else if (!fact.round.startsWith(`${leaderId}-`))
-          kept.memory = seedFrom(kept.memory, evaluation, supervised.resolved, now());
+          kept.memory = seedFrom(kept.memory, evaluation, supervised.resolved, Math.min(toldAt, now()));
         if (current && fact.outcome !== 'completed') kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
       } else if (ours) {
         kept.memory = rememberActivation(kept.memory, fact as ActivationCompleted, supervised.resolved, now());
@@ -300,7 +352,15 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   };
 
   return {
-    look: (supervised) => step(keep(supervised)),
+    look(supervised) {
+      const kept = keep(supervised);
+      const soon = Math.max(monotonic(), kept.lookedAt + LOOKS_APART);
+      if (soon < kept.wakeAt) wake(kept, soon);
+    },
+    lookForGone(namespace) {
+      for (const kept of all.values())
+        if (kept.namespace === namespace && !kept.isGone && present(kept) === undefined) step(kept);
+    },
     keptOf: (uid) => all.get(uid),
     onClaim(key, revision) {
       const at = key.lastIndexOf('.');
@@ -310,18 +370,23 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       kept.clocks[kind] = claimSeen(kept.clocks[kind], revision, monotonic());
       step(kept);
     },
+    onClaimsCurrent() {
+      if (strangeUntil === -Infinity) return;
+      strangeUntil = -Infinity;
+      for (const kept of all.values()) step(kept);
+    },
     onRound({ subject, text }) {
       const kind: WorkKind = subject.split('.')[2] === 'activate' ? 'activate' : 'evaluate';
       const decoded =
         kind === 'evaluate' ? decodeEvent(evaluationCompleted, text) : decodeEvent(activationCompleted, text);
-      if (decoded.ok) onFact(kind, decoded.event.data);
+      if (decoded.ok) onFact(kind, decoded.event.data, Date.parse(decoded.event.time));
       else {
         options.poison(`round.${kind}`);
         log.warn({ subject, problem: decoded.problem }, 'fact does not parse');
       }
     },
     onClaimsForgotten() {
-      holdUntil = monotonic() + CLAIM_EXPIRY;
+      forgottenUntil = monotonic() + CLAIM_EXPIRY;
       for (const kept of all.values()) {
         kept.clocks = {
           evaluate: claimsForgotten(kept.clocks.evaluate),
