@@ -1,0 +1,165 @@
+/** V1, V2: whatever a detector answers or does not answer, nobody but a bad pod of the fleet is touched, and status says so at once. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { given as givenIn } from './fixtures/given.ts';
+import { FAULTS, startPlugin, type Plugin } from './fixtures/plugin.ts';
+import { ONE_ROUND, then as thenIn } from './fixtures/then.ts';
+import { when as whenIn } from './fixtures/when.ts';
+import { startWorld, type World } from './fixtures/world.ts';
+
+let world: World;
+let given: ReturnType<typeof givenIn>;
+let when: ReturnType<typeof whenIn>;
+let then: ReturnType<typeof thenIn>;
+
+beforeAll(async () => {
+  world = await startWorld({ counts: { breaker: 2, detector: 2 } });
+  given = givenIn(world);
+  when = whenIn(world);
+  then = thenIn(world);
+}, 120_000);
+afterAll(() => world.stop(), 60_000);
+
+/** Nobody is left out at the end of a test for the next one to wonder about; nobody comes back within one either. */
+const patient = { activator: { period: 600 }, panicThreshold: 100 } as const;
+
+describe('V1: a plug-in that fails', () => {
+  const fleet = 'faulty';
+  let pods: string[];
+
+  beforeAll(async () => {
+    pods = await given.fleet(fleet, { replicas: FAULTS.length + 3 });
+    await given.supervision(fleet, patient);
+  }, 60_000);
+
+  const breaker = () => world.status(fleet)?.breakers?.[0];
+  const nextPod = (): string => {
+    const name = pods.find((pod) => then.traffic(pod) === 'yes');
+    if (name === undefined) throw new Error('no pod is left in traffic');
+    return name;
+  };
+  const holdsAndSays = async (reason: string): Promise<void> => {
+    await then.statusSays(fleet, 'Degraded', 'DetectorFailing', ONE_ROUND);
+    expect(breaker()).toMatchObject({ result: 'error', broken: 0, message: expect.stringContaining(reason) });
+    expect(then.condition(fleet, 'Degraded')?.message).toContain(reason);
+    await world.until('the next evaluation failed as well', () => (breaker()?.consecutiveErrors ?? 0) >= 2);
+  };
+  const recovers = async (bad: string): Promise<void> => {
+    await then.leavesTraffic(fleet, bad);
+    await then.statusSays(fleet, 'Degraded', 'Healthy', ONE_ROUND);
+    expect(breaker()).toMatchObject({ consecutiveErrors: 0 });
+  };
+
+  test.each(FAULTS)(
+    'V1: it answers $what: nobody is touched, status says $reason within one round, and the next sound answer counts',
+    async ({ reason, respond }) => {
+      const bad = nextPod();
+      const out = then.out(fleet);
+      world.plugin.fail([bad], respond);
+      await holdsAndSays(reason);
+      expect(then.out(fleet)).toEqual(out);
+      expect(new Set(world.plugin.asked)).toEqual(new Set(['/bad-pods']));
+      world.plugin.answer([bad]);
+      await recovers(bad);
+    },
+  );
+
+  test('V1, W7: every detector is killed, or frozen: the same', async () => {
+    const bad = nextPod();
+    const out = then.out(fleet);
+    await Promise.all(world.of('detector').map((process) => process.kill()));
+    world.plugin.answer([bad]);
+    await holdsAndSays('Unreachable');
+    expect(then.out(fleet)).toEqual(out);
+    await Promise.all(world.of('detector').map((process) => process.restart()));
+    await recovers(bad);
+
+    const next = nextPod();
+    for (const process of world.of('detector')) process.freeze();
+    world.plugin.answer([next]);
+    await holdsAndSays('Timeout');
+    expect(then.traffic(next)).toBe('yes');
+    for (const process of world.of('detector')) process.thaw();
+    await recovers(next);
+    world.plugin.answer([]);
+  });
+
+  test('V1: of two breakers one cannot be answered: the other goes on', async () => {
+    const [failing, sound] = [await startPlugin(world.namespace), await startPlugin(world.namespace)];
+    try {
+      const [bad = ''] = await given.fleet('two-plug-ins', { replicas: 3 });
+      failing.fail([], () => (_request, response) => void response.writeHead(503).end());
+      await given.supervision('two-plug-ins', patient, {
+        breakers: [
+          { name: 'failing', evaluationPeriod: 1, gracePeriod: 0, customService: failing.address, ...patient },
+          { name: 'sound', evaluationPeriod: 1, gracePeriod: 0, customService: sound.address, ...patient },
+        ],
+      });
+      await then.statusSays('two-plug-ins', 'Degraded', 'DetectorFailing');
+      sound.answer([bad]);
+      await then.leavesTraffic('two-plug-ins', bad);
+      expect(world.pod(bad)?.labels['kubervisor/strategy']).toBe('sound');
+      expect(then.condition('two-plug-ins', 'Degraded')?.message).toMatch(/^Breaker failing: BadStatus/);
+    } finally {
+      await when.resourceIsDeleted('two-plug-ins');
+      await Promise.all([failing.close(), sound.close()]);
+    }
+  });
+});
+
+describe('V2: a plug-in that names others', () => {
+  const fleet = 'named';
+  let plugin: Plugin;
+
+  beforeAll(async () => {
+    plugin = await startPlugin(world.namespace);
+  });
+  afterAll(() => plugin.close());
+
+  test('V2, B2, F3: of another namespace, of another fleet, unknown, out already, unready: one place is left, and the bad pod gets it at once', async () => {
+    const [out = '', unready = '', bad = '', ...well] = await given.fleet(fleet, { replicas: 6 });
+    const strangers = await given.fleet('strangers', { replicas: 1 });
+    const elsewhere = await given.podElsewhere();
+    await given.supervision(fleet, { ...patient, customService: plugin.address, minPodsAvailableCount: 3 });
+    plugin.answer([out]);
+    await then.leavesTraffic(fleet, out);
+    await when.podBecomesReady(unready, false);
+    await world.until('four are available', () => world.status(fleet)?.available === 4);
+    const marksBefore = JSON.stringify(strangers.map((name) => world.pod(name)?.labels));
+
+    plugin.answer([
+      // The names are those of pods that are well; the namespace is not theirs.
+      ...well.map((name) => ({ name, namespace: elsewhere.namespace })),
+      elsewhere,
+      ...strangers,
+      ...Array.from({ length: 200 }, (_, index) => `nobody-${index}`),
+      // As if of an earlier pod of the name.
+      ...well.map((name) => ({ name, uid: '00000000-0000-0000-0000-000000000000' })),
+      out,
+      unready,
+      bad,
+    ]);
+    await then.leavesTraffic(fleet, bad);
+    await world.until('status counts the others', () =>
+      /ignored: .*otherNamespace/.test(world.status(fleet)?.breakers?.[0]?.message ?? ''),
+    );
+    const message = world.status(fleet)?.breakers?.[0]?.message;
+    expect(message).toContain(`${well.length + 1} otherNamespace`);
+    // The others by one name: of a pod that was not sent to it a plug-in can know nothing.
+    expect(message).toMatch(/20\d (notAsked|unknownPod)/);
+    expect(message).toContain(`${well.length} otherUid`);
+    await world.until('two rounds more', roundsSince(2));
+    expect(then.out(fleet).toSorted()).toEqual([out, bad].toSorted());
+    for (const name of [...well, unready]) expect(then.traffic(name)).toBe('yes');
+    expect(JSON.stringify(strangers.map((name) => world.pod(name)?.labels))).toBe(marksBefore);
+    expect(await elsewhere.resourceVersion()).toBe(elsewhere.before);
+    expect(then.condition(fleet, 'Degraded')?.reason).toBe('Healthy');
+    then.floorHeld(fleet, 3);
+  });
+
+  function roundsSince(count: number): () => boolean {
+    const before = world.rounds.length;
+    return () =>
+      world.rounds.slice(before).filter(({ kind, fact }) => kind === 'evaluate' && fact.resource.name === fleet)
+        .length >= count;
+  }
+});
