@@ -4,19 +4,20 @@
  */
 export interface KeyQueue {
   add(key: string): void;
-  /** Forgets what waits; what is under way ends. */
+  /** The end: what waits is forgotten, what is under way ends and does not come again. */
   clear(): void;
 }
 
 const RETRY_FIRST = 500;
 const RETRY_LONGEST = 30_000;
 
-/** `handle` answers whether the key is done; not done means again after 0.5, 1, 2 … s, at most 30 s. It must not throw. */
+/** `handle` answers whether the key is done; not done means again after 0.5, 1, 2 … s, at most 30 s. A throw is not done. */
 export function createKeyQueue(concurrency: number, handle: (key: string) => Promise<boolean>): KeyQueue {
   const waiting = new Set<string>();
   const busy = new Set<string>();
   const failures = new Map<string, number>();
   const retries = new Map<string, NodeJS.Timeout>();
+  let cleared = false;
 
   const next = (): void => {
     for (const key of waiting) {
@@ -28,8 +29,9 @@ export function createKeyQueue(concurrency: number, handle: (key: string) => Pro
     }
   };
   const run = async (key: string): Promise<void> => {
-    const done = await handle(key);
+    const done = await handle(key).catch(() => false);
     busy.delete(key);
+    if (cleared) return;
     if (done) failures.delete(key);
     else {
       const count = (failures.get(key) ?? 0) + 1;
@@ -52,10 +54,12 @@ export function createKeyQueue(concurrency: number, handle: (key: string) => Pro
 
   return {
     add(key) {
+      if (cleared) return;
       waiting.add(key);
       next();
     },
     clear() {
+      cleared = true;
       waiting.clear();
       failures.clear();
       for (const timer of retries.values()) clearTimeout(timer);

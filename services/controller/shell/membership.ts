@@ -30,6 +30,12 @@ const CONCURRENCY = 32;
 const SECOND_LOOK = 500;
 /** What two looks found is good for the other pods of the same resource for this long. */
 const MISSING_KNOWN_FOR = 5000;
+/**
+ * Whoever takes our labels away again and again finds them put back again and again, but no more often than that: milliseconds,
+ * and changes of one pod within them. To move from one resource to another takes two.
+ */
+const WINDOW = 10_000;
+const CHANGES_IN_WINDOW = 5;
 
 export function createMembership(options: MembershipOptions): KeyQueue {
   const { kubernetes, caches, log, isLeader, now, applied, count } = options;
@@ -60,7 +66,33 @@ export function createMembership(options: MembershipOptions): KeyQueue {
     return answer;
   };
 
+  /** By pod: changes in the window that began with the first of them. */
+  let changes = new Map<string, { since: number; count: number }>();
+  const changesOf = (key: string): { since: number; count: number } => {
+    const at = performance.now();
+    const known = changes.get(key);
+    return known !== undefined && at - known.since < WINDOW ? known : { since: at, count: 0 };
+  };
+  let sweptAt = performance.now();
+  const remember = (key: string): void => {
+    const { since, count: before } = changesOf(key);
+    changes.set(key, { since, count: before + 1 });
+    const at = performance.now();
+    if (at - sweptAt < WINDOW) return;
+    sweptAt = at;
+    changes = new Map([...changes].filter(([, one]) => at - one.since < WINDOW));
+  };
+
   const reconcile = async (key: string): Promise<boolean> => {
+    try {
+      return await look(key);
+    } catch (error) {
+      const [namespace, pod] = key.split('/');
+      log.error({ namespace, pod, err: error }, 'look at a pod failed');
+      return false;
+    }
+  };
+  const look = async (key: string): Promise<boolean> => {
     const pod = caches.pod(key);
     if (pod === undefined || !isLeader()) return true;
     const change = decideMembership(pod, caches.view(pod.namespace), now());
@@ -80,12 +112,17 @@ export function createMembership(options: MembershipOptions): KeyQueue {
         return false;
       }
       if (!isLeader()) return true;
+      if (changesOf(key).count >= CHANGES_IN_WINDOW) {
+        log.debug(fields, 'pod is relabelled by somebody else as well: waiting');
+        return false;
+      }
       const operations = guardedPatch(pod, change.edit);
       if (operations.length === 0) return true;
       const outcome = await kubernetes.patchPod(pod, operations);
       count(change.reason, outcome.result);
       switch (outcome.result) {
         case 'patched':
+          remember(key);
           log.info({ ...fields, sentence: TRANSITIONS[change.reason] }, 'pod relabelled');
           applied({ pod, change });
           return true;
