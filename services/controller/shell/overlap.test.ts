@@ -91,7 +91,7 @@ async function simulate(seed: number) {
   const elect = (): void => {
     const bus = new FakeBus();
     bus.answer = ({ event }) => publish(event.data as WorkEvaluate);
-    const leader = {
+    const leader: (typeof leaders)[number] = {
       leading: true,
       keeper: keepRounds({
         bus: bus as never,

@@ -1,0 +1,256 @@
+/** Two controllers as processes, on a Kubernetes API and a real nats-server; the test is the breaker. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { connectKubernetes, type Kubernetes } from '@kubervisor/runtime/kubernetes/client';
+import { PATHS, pathIn } from '@kubervisor/runtime/kubernetes/resources';
+import { connectBus, type Bus, type Consumption } from '@kubervisor/runtime/nats/bus';
+import type { KubervisorServiceStatus } from '@kubervisor/shared/crd/status';
+import { decodeEvent, encodeEvent } from '@kubervisor/shared/events/envelope';
+import { evaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
+import { claimKey, roundSubject } from '@kubervisor/shared/events/subjects';
+import { workEvaluate, type WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
+import { marksOf } from '@kubervisor/shared/pods/codec';
+import type { RawPod } from '@kubervisor/shared/pods/pod';
+import { CLAIM_EXPIRY } from '@kubervisor/shared/policy/claim';
+import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { startNats, type NatsServer } from '@kubervisor/testing/servers/nats';
+import { startService, type ServiceProcess } from '@kubervisor/testing/services';
+
+const log = pino({ level: 'silent' });
+const LEASE_SECONDS = 3;
+let cluster: TestCluster;
+let nats: NatsServer;
+let kubernetes: Kubernetes;
+let namespace: string;
+let controllers: ServiceProcess[];
+let bus: Bus;
+let breaker: Consumption;
+
+interface Played {
+  work: WorkEvaluate;
+  at: number;
+  outcome: 'claimed' | 'refused';
+  revision: number;
+}
+const played: Played[] = [];
+let listeners: (() => void)[] = [];
+/** Evaluations that are answered in due form. */
+let answering = true;
+let underWay = 0;
+let most = 0;
+
+beforeAll(async () => {
+  [cluster, nats] = await Promise.all([startCluster({ runPods: false }), startNats()]);
+  kubernetes = connectKubernetes({ kubeconfigFile: cluster.kubeconfig, userAgent: 'kubervisor-tests' }, log);
+  namespace = await cluster.namespace();
+  const env = {
+    KUBECONFIG: cluster.kubeconfig,
+    NATS_URL: nats.url,
+    WATCH_NAMESPACES: namespace,
+    LEASE_NAMESPACE: namespace,
+    LEASE_DURATION_SECONDS: String(LEASE_SECONDS),
+  };
+  controllers = await Promise.all(
+    ['controller-0', 'controller-1'].map((name) => startService('controller', name, env)),
+  );
+  bus = await connectBus({ url: nats.url, name: 'test' }, log);
+  breaker = bus.consume('evaluate', play, { concurrency: 4 });
+}, 120_000);
+afterAll(async () => {
+  await breaker?.stop();
+  await bus?.close();
+  for (const controller of controllers ?? []) await controller.stop();
+  await kubernetes?.close();
+  await nats?.stop();
+  await cluster?.stop();
+}, 60_000);
+
+const play: Parameters<Bus['consume']>[1] = async ({ text, ack }) => {
+  const decoded = decodeEvent(workEvaluate, text);
+  if (!decoded.ok) throw new Error(decoded.problem);
+  const work = decoded.event.data;
+  most = Math.max(most, (underWay += 1));
+  const claim = await bus.claims.claim(claimKey(work.resource.uid, 'evaluate'), work.claimRevision, work.round);
+  underWay -= 1;
+  if (answering) {
+    const fact = {
+      round: work.round,
+      resource: work.resource,
+      claim,
+      outcome: claim.outcome === 'claimed' ? ('completed' as const) : ('refused' as const),
+      due: work.due,
+      breakers: [],
+      outcomes: [],
+      judged: {},
+      breaks: [],
+      withheld: [],
+      errors: [],
+      durationMilliseconds: 1,
+    };
+    const stamp = { id: `${work.round}.${claim.outcome}`, source: '/kubervisor/test/breaker', time: Date.now() };
+    await bus.publish(
+      roundSubject('evaluate', work.resource),
+      encodeEvent(evaluationCompleted, `${namespace}/cart`, fact, stamp),
+    );
+  }
+  ack();
+  played.push({ work, at: performance.now(), ...claim });
+  for (const listener of listeners) listener();
+};
+/** The next round that is played and that fits. */
+const nextRound = (fits: (one: Played) => boolean = () => true, within = 20_000): Promise<Played> =>
+  new Promise((resolve, reject) => {
+    const from = played.length;
+    const late = setTimeout(() => reject(new Error(`no such round within ${within} ms`)), within);
+    const listener = (): void => {
+      const found = played.slice(from).find(fits);
+      if (found === undefined) return;
+      clearTimeout(late);
+      listeners = listeners.filter((one) => one !== listener);
+      resolve(found);
+    };
+    listeners.push(listener);
+  });
+async function until<T>(what: string, look: () => Promise<T | undefined | false>, within = 20_000): Promise<T> {
+  const giveUpAt = performance.now() + within;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > giveUpAt) throw new Error(`not within ${within} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+const leads = async (controller: ServiceProcess): Promise<boolean> =>
+  /^kubervisor_leader_info 1$/m.test(await controller.metrics());
+const leaders = async (): Promise<ServiceProcess[]> => {
+  const found: ServiceProcess[] = [];
+  for (const controller of controllers) if (await leads(controller).catch(() => false)) found.push(controller);
+  return found;
+};
+const theLeader = () =>
+  until('one leads', async () => {
+    const [one, ...others] = await leaders();
+    expect(others.map(({ name }) => name)).toEqual([]);
+    return one;
+  });
+const leaderOf = ({ work }: Played): string => work.round.split('-')[0] ?? '';
+
+const aPod = async (name: string, labels: Record<string, string> = {}): Promise<void> => {
+  await kubernetes.api.request('POST', pathIn(PATHS.pods, namespace), {
+    body: {
+      metadata: { name, labels: { app: 'cart', ...labels } },
+      spec: { schedulerName: 'nobody', containers: [{ name: 'main', image: 'registry.example/main' }] },
+    },
+  });
+  const lastTransitionTime = new Date(Date.now() - 600_000).toISOString().replace(/\.\d+/, '');
+  await kubernetes.api.request<RawPod>('PATCH', pathIn(PATHS.pods, namespace, name, 'status'), {
+    body: { status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime }] } },
+    contentType: 'application/strategic-merge-patch+json',
+  });
+};
+const status = async (): Promise<KubervisorServiceStatus | undefined> =>
+  (await kubernetes.getKubervisorService(namespace, 'cart'))?.status as KubervisorServiceStatus | undefined;
+
+test('of two controllers one leads; it installs the CRD, adopts pods, writes status, and publishes rounds one after the other', async () => {
+  await theLeader();
+  for (const { url } of controllers) await until('ready', async () => (await fetch(`${url}/readyz`)).status === 200);
+  await kubernetes.api.request('POST', pathIn('/api/v1/services', namespace), {
+    body: {
+      metadata: { name: 'cart' },
+      spec: { selector: { app: 'cart', 'kubervisor/traffic': 'yes' }, ports: [{ port: 80 }] },
+    },
+  });
+  await Promise.all(['a', 'b', 'c'].map((name) => aPod(name)));
+  await kubernetes.api.request('POST', pathIn(PATHS.kubervisorServices, namespace), {
+    body: {
+      apiVersion: 'kubervisor.k8s.io/v1alpha1',
+      kind: 'KubervisorService',
+      metadata: { name: 'cart' },
+      spec: {
+        service: 'cart',
+        breakers: [{ name: 'errors', customService: 'judge', evaluationPeriod: 0.5, minPodsAvailableRatio: 60 }],
+      },
+    },
+  });
+  const { work } = await nextRound(({ work: { fleet } }) => fleet.length === 3);
+  expect(work.fleet.map(({ name, traffic }) => ({ name, traffic }))).toEqual(
+    ['a', 'b', 'c'].map((name) => ({ name, traffic: 'yes' })),
+  );
+  await until('status', async () => {
+    const now = await status();
+    return now?.available === 3 && now.floor === 2;
+  });
+  await nextRound();
+  const rounds = played.slice(-3);
+  for (const [index, round] of rounds.slice(1).entries())
+    expect(round.work.claimRevision).toBe(rounds[index]!.revision);
+  expect(most).toBe(1);
+});
+
+test('Leader: killed; the other goes on after the lease, and none of its rounds is refused', async () => {
+  const old = await theLeader();
+  const before = await nextRound();
+  await old.kill();
+  const first = await nextRound((one) => leaderOf(one) !== leaderOf(before));
+  expect(first.outcome).toBe('claimed');
+  expect(first.work.claimRevision).toBeGreaterThan(0);
+  expect(first.at - played.at(-2)!.at).toBeGreaterThan((LEASE_SECONDS * 1000) / 2);
+  await old.restart();
+  expect(await theLeader()).not.toBe(old);
+});
+
+test('W1, W3: claimed but without a fact: the next comes 5 s later', async () => {
+  answering = false;
+  const silent = await nextRound();
+  answering = true;
+  const next = await nextRound();
+  expect(next.at - silent.at).toBeGreaterThan(CLAIM_EXPIRY - 50);
+  expect(next.work.claimRevision).toBe(silent.revision);
+});
+
+test('Leader: frozen until another leads: thawed, it publishes nothing and leads no more', async () => {
+  const old = await theLeader();
+  const before = await nextRound();
+  old.freeze();
+  const first = await nextRound((one) => leaderOf(one) !== leaderOf(before));
+  old.thaw();
+  await until('it knows', async () => !(await leads(old)));
+  const from = played.length;
+  for (let count = 0; count < 4; count++) await nextRound();
+  expect(new Set(played.slice(from).map(leaderOf))).toEqual(new Set([leaderOf(first)]));
+  expect(most).toBe(1);
+});
+
+test('W7: NATS comes back empty: streams are made, nothing is published for 5 s, then rounds go on from nothing', async () => {
+  const before = await nextRound();
+  await nats.restart({ wipe: true });
+  const back = performance.now();
+  const next = await nextRound(undefined, 30_000);
+  expect(next.at - back).toBeGreaterThan(CLAIM_EXPIRY - 1000);
+  expect(next).toMatchObject({ outcome: 'claimed', work: { claimRevision: 0 } });
+  expect(leaderOf(next)).toBe(leaderOf(before));
+}, 60_000);
+
+test('F2: the resource is deleted: its pods are released, and its metrics end', async () => {
+  const leader = await theLeader();
+  expect(await leader.metrics()).toContain('kubervisor_fleet_pods{');
+  await kubernetes.api.request('DELETE', pathIn(PATHS.kubervisorServices, namespace, 'cart'));
+  await until('released', async () => {
+    const pods = await kubernetes.listPods(namespace, 'app=cart');
+    return pods.length === 3 && pods.every((pod) => marksOf(pod).name === undefined && marksOf(pod).traffic === 'yes');
+  });
+  await until('metrics', async () => !(await leader.metrics()).includes('kubervisor_fleet_pods{'));
+});
+
+test('Leader: stopped in due form, it gives the lease back, and the other need not wait for its end', async () => {
+  const old = await theLeader();
+  const stopped = performance.now();
+  await old.stop();
+  controllers = controllers.filter((controller) => controller !== old);
+  await theLeader();
+  expect(performance.now() - stopped).toBeLessThan(LEASE_SECONDS * 1000);
+  const faults = [old, ...controllers].flatMap(({ log: all }) =>
+    all.filter(({ level }) => level === 'fatal' || level === 'error'),
+  );
+  expect(faults.filter(({ msg }) => msg !== 'NATS has not what is declared')).toEqual([]);
+});
