@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, (stage: Stage) => Promise<Figure[]>>> = {
   memory,
 };
 const SAMPLES = 100;
+const QUICK_SAMPLES = 20;
 
 const HELP = `Usage: npm run bench -- [options] [benchmark …]
 
@@ -41,7 +42,7 @@ class UsageError extends Error {}
 function readArguments(words: string[]) {
   const flag = { type: 'boolean', default: false } as const;
   const options = {
-    samples: { type: 'string', default: String(SAMPLES) },
+    samples: { type: 'string' },
     quick: flag,
     json: flag,
     strict: flag,
@@ -54,7 +55,7 @@ function readArguments(words: string[]) {
       throw new UsageError((error as Error).message);
     }
   })();
-  const samples = Number(values.samples);
+  const samples = Number(values.samples ?? (values.quick ? QUICK_SAMPLES : SAMPLES));
   if (!Number.isInteger(samples) || samples < 1 || samples > 10_000)
     throw new UsageError(`--samples ${values.samples}: must be an integer from 1 to 10000`);
   const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
@@ -73,9 +74,9 @@ async function run(): Promise<number> {
   }
   let bench = 'start';
   const stage = await startStage({
-    samples: args.quick ? Math.min(args.samples, 20) : args.samples,
+    samples: args.samples,
     quick: args.quick,
-    progress: (line) => say(`${bench}: ${line}`),
+    progress: (line) => say(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${bench}: ${line}`),
   });
   // A second Ctrl-C ends us without waiting; what we started ends with us either way.
   process.once('SIGINT', () => void stage.stop().finally(() => process.exit(130)));

@@ -164,7 +164,7 @@ export async function createFleet(
       };
       await api.request('DELETE', pathIn('/apis/apps/v1/deployments', namespace, name), { body: options });
       await api.request('DELETE', pathIn('/api/v1/services', namespace, name));
-      await api.request('DELETE', pathIn(PATHS.pods, namespace), { body: options });
+      await api.request('DELETE', pathIn(PATHS.pods, namespace), { body: options, timeout: FLEET_WITHIN });
       await when(0, () => true, FLEET_WITHIN);
       await pods.stop();
     },
