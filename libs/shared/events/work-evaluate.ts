@@ -16,6 +16,7 @@ export const fleetPod = z.object({
   ip: z.string().optional(),
   node: z.string().optional(),
   revision: z.string().optional(),
+  zone: z.string().optional(),
 });
 
 export const workEvaluate = defineEvent(

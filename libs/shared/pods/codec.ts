@@ -7,6 +7,8 @@ import type { Pod, RawPod } from './pod.ts';
 
 const OURS: readonly string[] = Object.values(ANNOTATION);
 
+const ZONE = 'topology.kubernetes.io/zone';
+
 const millis = (time: string | Date | null | undefined): number | undefined => {
   if (time === undefined || time === null) return undefined;
   const value = time instanceof Date ? time.getTime() : Date.parse(time);
@@ -48,6 +50,7 @@ export function readPod(raw: RawPod): Pod {
     ...(raw.spec?.nodeName !== undefined && { node: raw.spec.nodeName }),
     ...(owner !== undefined && { owner: { kind: owner.kind, name: owner.name, uid: owner.uid } }),
     ...(revision !== undefined && { revision }),
+    ...(labels[ZONE] !== undefined && { zone: labels[ZONE] }),
   };
 }
 

@@ -1,5 +1,4 @@
 /** Which pods a resource answers for (design §5, Fleet), and the counts that floors rest on. */
-import { marksOf } from './codec.ts';
 import { LABEL } from './keys.ts';
 import type { Pod } from './pod.ts';
 
@@ -28,9 +27,10 @@ export const selectorString = (selector: Selector): string =>
 export const ownedBy = (pods: readonly Pod[], selector: Selector, name: string): Pod[] =>
   pods.filter((pod) => !pod.finished && pod.labels[LABEL.name] === name && selects(selector, pod.labels));
 
-export const isAvailable = (pod: Pod): boolean => !pod.terminating && pod.ready && marksOf(pod).traffic === 'yes';
-export const isOut = (pod: Pod): boolean => marksOf(pod).traffic === 'no';
-export const isPaused = (pod: Pod): boolean => marksOf(pod).traffic === 'pause';
+/** Of the label alone, for these are asked of every pod of a fleet again and again. */
+export const isAvailable = (pod: Pod): boolean => !pod.terminating && pod.ready && pod.labels[LABEL.traffic] === 'yes';
+export const isOut = (pod: Pod): boolean => pod.labels[LABEL.traffic] === 'no';
+export const isPaused = (pod: Pod): boolean => pod.labels[LABEL.traffic] === 'pause';
 
 export interface FleetCounts {
   /** Ready ∧ `yes`. */

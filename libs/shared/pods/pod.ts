@@ -46,4 +46,6 @@ export interface Pod {
   readonly owner?: { readonly kind: string; readonly name: string; readonly uid: string };
   /** `pod-template-hash` or `controller-revision-hash`: what release the pod is of. */
   readonly revision?: string;
+  /** `topology.kubernetes.io/zone`, which the API server copies from the node onto the pod since 1.35; before, nobody may know. */
+  readonly zone?: string;
 }

@@ -93,7 +93,7 @@ export function decideBreaks({
     const floor = floorOf(total, breaker);
     budgets[breaker.name] = { available, total, floor, budget: budgetOf(available, floor) };
     const panic = panicOf(
-      [...fleet.values()].map((pod) => ({ uid: pod.uid, out: isOut(pod), revision: pod.revision, node: pod.node })),
+      [...fleet.values()].map((pod) => ({ ...pod, out: isOut(pod) })),
       (uid) => judgement.verdicts.get(uid)?.outcome,
       breaker.panicThreshold,
     );

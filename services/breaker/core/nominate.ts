@@ -66,7 +66,13 @@ export function nominate(
 ): Evaluation {
   const { breaker, enforced, fleet, sent } = inquiry;
   const judgement = readVerdicts(sent, fleet, answer);
-  const members = fleet.map(({ uid, traffic, revision, node }) => ({ uid, out: traffic === 'no', revision, node }));
+  const members = fleet.map(({ uid, traffic, revision, node, zone }) => ({
+    uid,
+    out: traffic === 'no',
+    revision,
+    node,
+    zone,
+  }));
   const panic = panicOf(members, (uid) => judgement.verdicts.get(uid)?.outcome, breaker.panicThreshold);
   const exempt = new Set(fleet.filter((pod) => pod.exempt === true).map(({ uid }) => uid));
 

@@ -9,6 +9,7 @@ export interface Member {
   out: boolean;
   revision?: string | undefined;
   node?: string | undefined;
+  zone?: string | undefined;
 }
 
 /**
@@ -35,6 +36,7 @@ function shared(bad: readonly Member[], good: readonly Member[]): string[] {
   const phrases = [
     { of: (member: Member) => member.revision, phrase: (value: string) => `of revision ${value}` },
     { of: (member: Member) => member.node, phrase: (value: string) => `on node ${value}` },
+    { of: (member: Member) => member.zone, phrase: (value: string) => `in zone ${value}` },
   ];
   return phrases.flatMap(({ of, phrase }) => {
     const numbers = new Map<string, number>();

@@ -214,6 +214,12 @@ describe('panicOf', () => {
       node: index < 4 ? 'n1' : 'n2',
     }));
     expect(panicOf(onOneNode, outcomeOf, 50)).toBe('4 of 7 bad, more than 50 %; 4 of the 4 are on node n1');
+    const inOneZone = onOneNode.map(({ node, ...member }, index) => ({
+      ...member,
+      node: `m${index}`,
+      zone: node === 'n1' ? 'z1' : 'z2',
+    }));
+    expect(panicOf(inOneZone, outcomeOf, 50)).toBe('4 of 7 bad, more than 50 %; 4 of the 4 are in zone z1');
   });
 });
 

@@ -38,6 +38,7 @@ function fleetPod(pod: Pod): FleetPod {
     ...(pod.ip !== undefined && { ip: pod.ip }),
     ...(pod.node !== undefined && { node: pod.node }),
     ...(pod.revision !== undefined && { revision: pod.revision }),
+    ...(pod.zone !== undefined && { zone: pod.zone }),
   };
 }
 
