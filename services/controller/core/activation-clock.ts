@@ -46,9 +46,10 @@ export function activationDueAt({
     activation === undefined || time > activation.endedAt ? time : activation.endedAt + DUE_AGAIN;
 
   if (supervised.enforcing) {
-    for (const pod of pods) if (isOut(pod)) consider(pod);
+    const out = pods.filter(isOut);
+    for (const pod of out) consider(pod);
     const enforced = resolved.breakers.filter(({ mode }) => mode === 'enforce');
-    if (floorRepairs(pods, enforced).length > 0)
+    if (out.length > 0 && floorRepairs(pods, enforced).length > 0)
       times.push(Math.max(now, (activation?.endedAt ?? -Infinity) + DUE_AGAIN));
   }
   for (const pod of pods) {

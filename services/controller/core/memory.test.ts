@@ -171,6 +171,10 @@ describe('A6: what a dry run believes', () => {
     expect(prune(out, [], dry, true).simulated).toEqual({});
     expect(prune(out, [a], SPEC, true).simulated).toEqual({});
     expect(prune(out, [a], SPEC, false).simulated['a']).toBeDefined();
+    // Also what came back in it: its count of breaks never happened.
+    const back = { ...out, simulated: { a: { uid: 'a', traffic: 'yes' as const, retryCount: 3, activatedAt: at } } };
+    expect(prune(back, [a], dry, true).simulated['a']).toBeDefined();
+    expect(prune(back, [a], SPEC, true).simulated).toEqual({});
   });
 });
 

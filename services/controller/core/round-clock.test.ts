@@ -117,6 +117,9 @@ describe('W3: claims of others', () => {
     clock = published(clock, 'a-1', TIMEOUT, 0);
     clock = factSeen(clock, { round: 'a-1', claim: refused(0), outcome: 'refused' }, PERIOD, 10);
     expect(clock.revision).toBe(0);
+    // Whoever held the claim that was deleted may act still.
+    expect(permission(clock, PERIOD, 2000)).toMatchObject({ may: false, at: 10 + CLAIM_EXPIRY });
+    expect(permission(clock, PERIOD, 10 + CLAIM_EXPIRY).may).toBe(true);
   });
 
   test('after the bucket was made anew a fact of before settles no claim of after', () => {

@@ -15,11 +15,13 @@ export const NEW_SCHEDULE: Schedule = { due: {} };
 
 type Periodic = Pick<ResolvedBreaker, 'name' | 'mode' | 'evaluationPeriod'>;
 
+/** Share of a period. */
+const ON_TICK = 1e-3;
+
 const nextTick = (uid: string, period: number, now: number): number => {
   const origin = seededFraction(uid) * period;
-  const tick = origin + (Math.floor((now - origin) / period) + 1) * period;
-  // By rounding it may be `now` itself, which would be evaluated twice.
-  return tick > now ? tick : tick + period;
+  // Just before a tick counts as on it: by rounding, the tick that was taken would else be the next one too.
+  return origin + (Math.floor((now - origin) / period + ON_TICK) + 1) * period;
 };
 
 /** Keeps the ticks of breakers that are still there, begins those that are new, forgets the rest. A changed period begins anew. */

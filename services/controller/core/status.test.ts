@@ -101,6 +101,13 @@ describe('status answers alone', () => {
     for (const supervised of [supervisedBy(), supervisedBy({ customService: undefined }), supervisedBy({}, undefined)])
       expect(() => statusSchema.parse(compose(supervised, pods))).not.toThrow();
   });
+  test('it fits also where a person wrote more onto a pod than the resource holds', () => {
+    const one = breakIt(owned('c'));
+    const pods = [{ ...one, annotations: { ...one.annotations, 'kubervisor/reason': 'x'.repeat(5000) } }];
+    const status = compose(supervisedBy(), pods);
+    expect(() => statusSchema.parse(status)).not.toThrow();
+    expect(status.pods?.[0]?.reason).toHaveLength(1024);
+  });
   test('a dry run shows who would be out, with states of its own', () => {
     const memory: Memory = {
       ...NEW_MEMORY,

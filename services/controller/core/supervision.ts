@@ -54,6 +54,16 @@ const describe = (problems: readonly Problem[]): string =>
     .map(({ path, problem }) => `${path}: ${problem}`)
     .join('; ');
 
+/** By the resource as it came: in a namespace of a thousand each change asks for all of them. */
+const validated = new WeakMap<Resource, ReturnType<typeof validateResource>>();
+function validate(resource: Resource): ReturnType<typeof validateResource> {
+  const known = validated.get(resource);
+  if (known !== undefined) return known;
+  const checked = validateResource({ metadata: { name: resource.name }, spec: resource.spec });
+  validated.set(resource, checked);
+  return checked;
+}
+
 /** All resources of one namespace, by name. `services` by name. */
 export function superviseNamespace(
   resources: readonly Resource[],
@@ -63,7 +73,7 @@ export function superviseNamespace(
   const owners = new Map<string, Resource>();
   for (const resource of [...resources].sort(byAge)) {
     const base = { resource, active: false, enforcing: false };
-    const checked = validateResource({ metadata: { name: resource.name }, spec: resource.spec });
+    const checked = validate(resource);
     if ('problems' in checked) {
       supervised.set(resource.name, {
         ...base,
