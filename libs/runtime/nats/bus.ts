@@ -43,7 +43,10 @@ export interface Bus {
   /** What happens to pods from now on; nothing twice, and across interruptions nothing left out. */
   subscribeFacts(handler: (message: StreamMessage) => void): Consumption;
   claims: Claims;
-  /** Leader only: makes streams, consumers and the bucket where missing. Throws while the server is away or does not answer. */
+  /**
+   * Leader only: makes streams, consumers and the bucket where missing. Throws while the server is away or does not answer.
+   * `bucketMade`: by this call, or by one before that then threw; so live claims may be forgotten.
+   */
   ensure(replicas: number): Promise<{ bucketMade: boolean }>;
   /** Sends what is still to be sent, then ends the connection. Stop consumptions first. */
   close(): Promise<void>;
@@ -53,6 +56,8 @@ export interface Bus {
 export async function connectBus(settings: NatsSettings, log: Logger): Promise<Bus> {
   const connection: Connection = await keepConnected(settings, log);
   let misfits: string[] = [];
+  /** And nobody was told yet. */
+  let bucketMade = false;
 
   const textOf = ({ subject, data, headers: found }: Followed): StreamMessage => ({
     subject,
@@ -107,11 +112,13 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
     async ensure(replicas) {
       const session = connection.session();
       if (session === undefined) throw new NotConnected();
-      const { bucketMade, problems } = await ensureDeclared(session.manager, replicas, log);
+      const { problems } = await ensureDeclared(session.manager, replicas, log, () => (bucketMade = true));
       if (problems.length > 0 && problems.join() !== misfits.join())
         log.error({ problems }, 'NATS has not what is declared');
       misfits = problems;
-      return { bucketMade };
+      const told = bucketMade;
+      bucketMade = false;
+      return { bucketMade: told };
     },
     close: () => connection.close(),
   };

@@ -1,7 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
 import { STREAMS } from '@kubervisor/shared/events/subjects';
+import { pino } from 'pino';
 import { tooOld } from './connection.ts';
-import { bucketConfig, differences, streamConfig } from './ensure.ts';
+import { bucketConfig, differences, ensureDeclared, streamConfig } from './ensure.ts';
 
 test('a stream as declared, with what a server adds, differs in nothing', () => {
   for (const wanted of [...Object.values(STREAMS).map((declared) => streamConfig(declared, 1)), bucketConfig(1)])
@@ -20,6 +22,23 @@ test('what can be changed is changed, what cannot is said', () => {
 test('no duplicate window is longer than messages live: the server would refuse it', () => {
   for (const { duplicateWindowSeconds, maxAgeSeconds } of Object.values(STREAMS))
     expect(duplicateWindowSeconds).toBeLessThanOrEqual(maxAgeSeconds);
+});
+
+test('that the bucket was made is told also where the server goes away just after it', async () => {
+  const made: string[] = [];
+  const manager = {
+    streams: {
+      info: () =>
+        Promise.reject(new JetStreamApiError({ code: 404, err_code: 10059, description: 'stream not found' })),
+      add: async ({ name }: { name: string }) => {
+        if (made.length > 0) throw new Error('timeout');
+        made.push(name);
+      },
+    },
+  } as unknown as JetStreamManager;
+  let told = 0;
+  await expect(ensureDeclared(manager, 1, pino({ level: 'silent' }), () => (told += 1))).rejects.toThrow('timeout');
+  expect({ made, told }).toEqual({ made: ['KV_kubervisor-claims'], told: 1 });
 });
 
 test.each([

@@ -73,14 +73,20 @@ export function differences(wanted: Partial<StreamConfig>, found: Partial<Stream
 }
 
 export interface Ensured {
-  /** The bucket of claims was not there: live claims may be forgotten, so nothing may be published for a while. */
-  bucketMade: boolean;
   /** What could not be made as declared, in words. */
   problems: string[];
 }
 
-/** Throws where the server is away or does not answer; what it refuses is a problem. */
-export async function ensureDeclared(manager: JetStreamManager, replicas: number, log: Logger): Promise<Ensured> {
+/**
+ * Throws where the server is away or does not answer; what it refuses is a problem. `onBucketMade`: the bucket of claims was not
+ * there. Told at once, for what comes after may throw, and nobody would know that live claims were forgotten.
+ */
+export async function ensureDeclared(
+  manager: JetStreamManager,
+  replicas: number,
+  log: Logger,
+  onBucketMade: () => void,
+): Promise<Ensured> {
   const problems: string[] = [];
   const attempt = async <T>(what: string, act: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -139,10 +145,10 @@ export async function ensureDeclared(manager: JetStreamManager, replicas: number
     });
 
   // The bucket first: as soon as work can flow, claims must be possible.
-  const bucket = await ensureStream(bucketConfig(replicas));
+  if ((await ensureStream(bucketConfig(replicas))) === 'made') onBucketMade();
   for (const declared of Object.values(STREAMS)) await ensureStream(streamConfig(declared, replicas));
   for (const declared of Object.values(CONSUMERS)) await ensureConsumer(declared);
-  return { bucketMade: bucket === 'made', problems };
+  return { problems };
 }
 
 async function orMissing<T>(answer: Promise<T>, ...codes: number[]): Promise<T | undefined> {

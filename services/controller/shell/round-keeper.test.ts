@@ -382,6 +382,23 @@ describe('resources that come and go', () => {
     expect(lastEvaluation().resource.uid).toBe('uid-new');
   });
 
+  test('one that a list left out and the next one shows again goes on, and is given up again when it is deleted', async () => {
+    const { resources } = caches;
+    const cart = resources.get('shop/cart')!;
+    for (const gone of [['uid-cart'], ['uid-cart', 'uid-cart']]) {
+      look();
+      await nextEvaluation();
+      keeper.onRound(evaluated(lastEvaluation()));
+      resources.clear();
+      keeper.lookForGone('shop');
+      expect(told.gone).toEqual(gone);
+      await pass(100);
+      caches.add({ resource: cart });
+    }
+    look();
+    expect(await nextEvaluation()).toBeLessThanOrEqual(PERIOD);
+  });
+
   test.each([
     ['invalid', { spec: {} }],
     ['disabled', { spec: spec({ mode: 'disabled' }) }],

@@ -187,6 +187,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       kept.isGone = true;
       return;
     }
+    kept.isGone = false;
     const { resource, resolved, spec, selector, problem } = supervised;
     if (
       problem !== undefined ||
