@@ -200,6 +200,27 @@ describe.each(binaries)('on %s', (_name, binary) => {
       release.resolve();
     });
 
+    test('W1: what a worker asks for lives a few seconds: should it hang, others are blind for so long at most', async () => {
+      const asked = new Seen<number>();
+      const observer = await clientAt(nats.url);
+      observer.subscribe('$JS.API.CONSUMER.MSG.NEXT.>', {
+        callback: (_error, message) => asked.add(message.json<{ expires: number }>().expires / 1e9),
+      });
+      await observer.flush();
+      const worked = new Seen<unknown>();
+      consume(bus, async (message) => {
+        message.ack();
+        worked.add(dataOf(message));
+      });
+      const began = performance.now();
+      // The first one, and the one in its place when it has run out.
+      await asked.until((all) => all.length === 2);
+      expect(performance.now() - began).toBeGreaterThan(4000);
+      expect(asked.all).toEqual([5, 5]);
+      await bus.publish(CART, event('after'));
+      await worked.one((data) => data === 'after');
+    });
+
     test('a place that becomes free is filled at once', async () => {
       const seen = new Seen<unknown>();
       consume(

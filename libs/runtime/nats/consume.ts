@@ -35,7 +35,11 @@ export interface ConsumerRef {
 
 const LOOK_EVERY = 250;
 const HEARTBEAT = 500;
-const EXPIRES = 30_000;
+/**
+ * What a process asked for and then hangs is handed to it all the same, while others are idle: for so long at most. (That of one
+ * that was killed ends with its connection.)
+ */
+const EXPIRES = 5_000;
 
 /** A request for messages and what is still to come of it. A new one takes the place of one that fell silent. */
 interface Binding {
