@@ -37,6 +37,10 @@ export async function atRest(stage: Stage): Promise<Figure[]> {
       const requests = proxy.asked.slice(from);
       const evaluations = stub.asked - evaluatedBefore;
       for (const fleet of fleets) await leave(stage, fleet);
+      // Silence where nothing runs, or where nothing comes by, proves nothing.
+      if (evaluations < seconds) throw new Error(`only ${evaluations} evaluations in ${seconds} s`);
+      if (!requests.some((request) => purposeOf(request) === 'lease'))
+        throw new Error('no renewal of the lease came through the counting proxy');
 
       const rateOf = (purpose: Purpose): number => {
         const found = requests.filter((request) => purposeOf(request) === purpose);

@@ -127,6 +127,8 @@ export async function createFleet(
         waits.delete(wait);
         reject(new Error(`${wait.found.size} of ${count} pods of ${name} after ${within} ms: ${String(holds)}`));
       }, within);
+      // After a failure elsewhere nothing waits for it any more.
+      timer.unref();
       const wait: Waiting = {
         holds,
         count,
