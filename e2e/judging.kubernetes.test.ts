@@ -1,4 +1,4 @@
-/** Who is judged, when a verdict counts, and whom nobody may break: V3, V4, F3, F5, and the mark of a person, with the whole loop. */
+/** Who is judged, when a verdict counts, whom nobody may break, and what is mended: V3, V4, F3, F5, B7, the mark of a person, with the whole loop. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { given as givenIn } from './fixtures/given.ts';
 import { then as thenIn } from './fixtures/then.ts';
@@ -133,4 +133,32 @@ test('F5: a pod that the Service of another resource selects too is not broken: 
   await when.resourceIsDeleted('also-shared');
   await then.leavesTraffic(fleet, pods[0] ?? '');
   when.allIsWell();
+});
+
+test('W8, B7: a break that lands late, from the hands of a frozen process, crosses the floor: it is repaired at once, and counted', async () => {
+  const fleet = 'late';
+  const [late = ''] = await given.fleet(fleet, { replicas: 3 });
+  await given.supervision(fleet, { minPodsAvailableCount: 3, activator: { period: 600 } });
+  await then.isInTraffic(fleet, late);
+  const repairs = async (): Promise<number> => {
+    const texts = await Promise.all(world.of('activator').map((process) => process.metrics()));
+    return [...texts.join('\n').matchAll(/^kubervisor_floor_repairs_total\S* (\d+)$/gm)]
+      .map(([, count]) => Number(count))
+      .reduce((sum, count) => sum + count, 0);
+  };
+  const before = await repairs();
+  await when.podIsPatched(late, {
+    labels: { 'kubervisor/traffic': 'no', 'kubervisor/strategy': 'plugin' },
+    annotations: { 'breaker/breakAt': new Date().toISOString(), 'breaker/retryCount': '1' },
+  });
+  await world.until('it left', () => then.traffic(late) === 'no');
+  await then.isInTraffic(fleet, late);
+  expect(await repairs()).toBeGreaterThan(before);
+  await world.until('the fact', () =>
+    world.rounds.some(
+      (round) =>
+        round.kind === 'activate' &&
+        round.fact.actions.some(({ pod, reason }) => pod === late && reason === 'FloorRestored'),
+    ),
+  );
 });
