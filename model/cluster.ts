@@ -1,0 +1,286 @@
+/** The Kubernetes API and the fleet behind it: pods, what replaces them, and requests that may get lost, be late, or fail. */
+import {
+  ApiError,
+  DeadlinePassed,
+  type ApiServer,
+  type RequestOptions,
+} from '@kubervisor/runtime/kubernetes/api-server';
+import { jsonPatch } from '@kubervisor/kube-sandbox/patch';
+import { EPOCH, type Process } from './event-loop.ts';
+import type { Network } from './network.ts';
+import { holding, type Observer, type ObservedPod, type Sent } from './observer.ts';
+
+export interface StoredPod extends ObservedPod {
+  metadata: ObservedPod['metadata'] & {
+    namespace: string;
+    resourceVersion: string;
+    creationTimestamp: string;
+    ownerReferences?: { kind: string; name: string; uid: string; controller: boolean }[];
+  };
+  status: {
+    phase: string;
+    startTime: string;
+    conditions: { type: string; status: string; lastTransitionTime: string }[];
+  };
+}
+
+export const NAMESPACE = 'shop';
+const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
+const ITS_PATCH_TIMEOUT = 2000;
+
+/** The API's times have whole seconds. */
+export const timeAt = (virtual: number): string =>
+  `${new Date(EPOCH + Math.floor(virtual / 1000) * 1000).toISOString().slice(0, 19)}Z`;
+
+export class Cluster {
+  readonly pods = new Map<string, StoredPod>();
+  readonly #network: Network;
+  readonly #observer: Observer;
+  readonly #watchers: { process: Process; onPod: (pod: StoredPod, gone: boolean) => void; lastAt: number }[] = [];
+  #version = 0;
+  #named = 0;
+
+  constructor(network: Network, observer: Observer) {
+    this.#network = network;
+    this.#observer = observer;
+  }
+
+  /** Told of each change, in order, by and by. */
+  watch(process: Process, onPod: (pod: StoredPod, gone: boolean) => void): void {
+    this.#watchers.push({ process, onPod, lastAt: 0 });
+  }
+
+  create(
+    app: string,
+    {
+      labels = {},
+      annotations,
+      owned = true,
+      readyAfter,
+    }: {
+      labels?: Record<string, string>;
+      annotations?: Record<string, string>;
+      owned?: boolean;
+      readyAfter?: number;
+    },
+  ): StoredPod {
+    const { loop } = this.#network;
+    this.#named += 1;
+    const name = `${app}-${this.#named}`;
+    // Some were there for a minute.
+    const born = timeAt(readyAfter === undefined ? loop.time - 60_000 : loop.time);
+    const pod: StoredPod = {
+      metadata: {
+        name,
+        namespace: NAMESPACE,
+        uid: `uid-${name}`,
+        resourceVersion: '',
+        creationTimestamp: born,
+        labels: { app, ...labels },
+        ...(annotations !== undefined && { annotations }),
+        ...(owned && { ownerReferences: [{ kind: 'ReplicaSet', name: app, uid: `rs-${app}`, controller: true }] }),
+      },
+      status: {
+        phase: 'Running',
+        startTime: born,
+        conditions: [
+          {
+            type: 'Ready',
+            status: readyAfter === undefined ? 'True' : 'False',
+            lastTransitionTime: readyAfter === undefined ? timeAt(loop.time - 50_000) : born,
+          },
+        ],
+      },
+    };
+    this.#store(pod);
+    if (readyAfter !== undefined) loop.after(readyAfter, () => this.setReady(name, true));
+    return pod;
+  }
+
+  setReady(name: string, ready: boolean): void {
+    const { loop } = this.#network;
+    this.change(name, (pod) => {
+      const status = ready ? 'True' : 'False';
+      if (pod.status.conditions[0]?.status === status) return;
+      pod.status.conditions = [{ type: 'Ready', status, lastTransitionTime: timeAt(loop.time) }];
+    });
+  }
+
+  /** By anybody but us. */
+  change(name: string, edit: (pod: StoredPod) => void): void {
+    const pod = this.pods.get(name);
+    if (pod === undefined) return;
+    const changed = structuredClone(pod);
+    edit(changed);
+    this.#store(changed);
+  }
+
+  /** It ends by and by, and is replaced if somebody owns it. */
+  end(name: string): void {
+    const { loop, random } = this.#network;
+    if (this.pods.get(name)?.metadata.deletionTimestamp !== undefined) return;
+    this.change(name, (pod) => (pod.metadata.deletionTimestamp = timeAt(loop.time)));
+    const pod = this.pods.get(name);
+    if (pod === undefined) return;
+    loop.after(random.between(50, 2500), () => {
+      const last = this.pods.get(name);
+      if (last === undefined) return;
+      this.pods.delete(name);
+      this.#tell({ ...last, metadata: { ...last.metadata, resourceVersion: String((this.#version += 1)) } }, true);
+    });
+    if (pod.metadata.ownerReferences === undefined) return;
+    const app = pod.metadata.labels?.['app'] ?? '';
+    const labelled = random.chance(0.8);
+    loop.after(random.between(50, 800), () =>
+      this.create(app, {
+        ...(labelled && { labels: { 'kubervisor/traffic': 'yes' } }),
+        readyAfter: random.between(300, 2000),
+      }),
+    );
+  }
+
+  /** The API as one process sees it. */
+  connect(process: Process, others: (path: string) => unknown): ApiServer {
+    const { loop, random } = this.#network;
+    const request = async (method: string, path: string, options: RequestOptions = {}): Promise<unknown> => {
+      const timeout = options.timeout ?? (method === 'GET' ? 10_000 : 5000);
+      const isWrite = method !== 'GET' && path.includes('/pods/');
+      let sent: Sent = { holder: undefined, sight: undefined, late: false };
+      if (isWrite) {
+        const { faults } = this.#network;
+        const calledAt = performance.now();
+        // It may have to wait for a connection.
+        if (random.chance(faults.slow / 4)) await this.#pass(process, random.between(0, 1900));
+        if (performance.now() - calledAt >= timeout) throw new ApiError(0, 'Timeout', 'no answer');
+        if (options.deadline !== undefined && performance.now() > options.deadline.at) throw new DeadlinePassed('late');
+        const frozen = options.deadline !== undefined && random.chance(faults.frozenAtSocket);
+        if (frozen) {
+          const length = random.between(1000, 9000);
+          this.#network.trace(process.name, `stands still at the socket for ${Math.round(length)} ms`);
+          process.frozenUntil = loop.time + length;
+          await this.#pass(process, 0);
+        }
+        const holder = holding.getStore();
+        sent = this.#observer.left(options.deadline === undefined ? undefined : holder, frozen);
+      }
+      const transport = {
+        timeout,
+        longest: isWrite ? ITS_PATCH_TIMEOUT : 8000,
+        timedOut: () => new ApiError(0, 'Timeout', `no answer within ${timeout} ms`),
+        broken: () => new ApiError(0, 'ECONNRESET', 'no answer: ECONNRESET'),
+      };
+      const serve = <T>(answer: () => T): Promise<T> =>
+        this.#network.request(process, transport, () => {
+          if (random.chance(this.#network.faults.refused)) throw new ApiError(500, 'InternalError', 'etcd is away');
+          return answer();
+        });
+      if (path !== PODS) return serve(() => this.#serve(process, method, path, options, sent, others));
+      const holder = holding.getStore();
+      const list = await serve(() => {
+        const items = this.#list(String(options.query?.['labelSelector']));
+        return { items, sight: this.#observer.sight(holder, items) };
+      });
+      // What was listed counts only for who got to know it.
+      this.#observer.listed(holder, list.sight);
+      return { items: list.items };
+    };
+    const read = request.bind(undefined, 'GET');
+    return {
+      url: 'simulated',
+      request: request as ApiServer['request'],
+      read: read as ApiServer['read'],
+      find: (async (path: string, options?: RequestOptions) => {
+        try {
+          return await read(path, options);
+        } catch (error) {
+          if (error instanceof ApiError && error.status === 404) return undefined;
+          throw error;
+        }
+      }) as ApiServer['find'],
+      // eslint-disable-next-line require-yield
+      lines: async function* () {
+        throw new Error('the model watches by itself');
+      },
+      close: async () => {},
+    };
+  }
+
+  #pass(process: Process, delay: number): Promise<void> {
+    return new Promise((resolve) => void this.#network.loop.after(delay, resolve, process));
+  }
+
+  #list(labelSelector: string): StoredPod[] {
+    const wanted = labelSelector.split(',').map((pair) => pair.split('='));
+    return [...this.pods.values()].filter(({ metadata: { labels = {} } }) =>
+      wanted.every(([key = '', value]) => labels[key] === value),
+    );
+  }
+
+  #serve(
+    process: Process,
+    method: string,
+    path: string,
+    { body }: RequestOptions,
+    sent: Sent,
+    others: (path: string) => unknown,
+  ): unknown {
+    const { faults, random, trace } = this.#network;
+    const [name, subresource] = path.startsWith(`${PODS}/`) ? path.slice(PODS.length + 1).split('/') : [];
+    if (name === undefined) {
+      if (method === 'PATCH') return { metadata: { resourceVersion: '1' } };
+      const found = others(path);
+      if (found === undefined) throw new ApiError(404, 'NotFound', 'not found');
+      return found;
+    }
+    const pod = this.pods.get(name);
+    if (pod === undefined) throw new ApiError(404, 'NotFound', 'not found');
+    if (method === 'GET') return pod;
+    if (method === 'PATCH') {
+      let after: StoredPod;
+      try {
+        after = jsonPatch(pod, body) as StoredPod;
+      } catch {
+        trace(process.name, `patch of ${name} refused`);
+        throw new ApiError(422, 'Invalid', 'the patch does not fit');
+      }
+      trace(process.name, `patched ${name}: ${trafficLine(pod)} → ${trafficLine(after)}`);
+      const all = [...this.pods.values()];
+      this.#store(after);
+      this.#observer.wrote(
+        sent,
+        pod,
+        after,
+        all.map((one) => (one === pod ? after : one)),
+      );
+      return after;
+    }
+    const { preconditions } = ((body as { deleteOptions?: unknown }).deleteOptions ?? body) as {
+      preconditions: { uid: string; resourceVersion: string };
+    };
+    if (preconditions.uid !== pod.metadata.uid || preconditions.resourceVersion !== pod.metadata.resourceVersion)
+      throw new ApiError(409, 'Conflict', 'the precondition failed');
+    if (subresource === 'eviction' && random.chance(faults.evictionRefused))
+      throw new ApiError(429, 'TooManyRequests', 'a PodDisruptionBudget does not allow it');
+    trace(process.name, `killed ${name}`);
+    this.#observer.wrote(sent, pod, undefined, [...this.pods.values()]);
+    this.end(name);
+    return {};
+  }
+
+  #store(pod: StoredPod): void {
+    pod.metadata.resourceVersion = String((this.#version += 1));
+    this.pods.set(pod.metadata.name, pod);
+    this.#tell(pod, false);
+  }
+  #tell(pod: StoredPod, gone: boolean): void {
+    const { loop } = this.#network;
+    for (const watcher of this.#watchers) {
+      if (!watcher.process.alive) continue;
+      watcher.lastAt = Math.max(watcher.lastAt, loop.time + this.#network.lag(5000));
+      loop.after(watcher.lastAt - loop.time, () => watcher.onPod(pod, gone), watcher.process);
+    }
+  }
+}
+
+const trafficLine = ({ metadata: { labels = {} } }: ObservedPod): string =>
+  `${labels['kubervisor/traffic'] ?? '-'}${labels['kubervisor/strategy'] === undefined ? '' : ` by ${labels['kubervisor/strategy']}`}`;

@@ -1,0 +1,156 @@
+/** What a schedule is about, chosen at random: the resources, their fleets, the faults, and how long they last. */
+import type { Resource, ServiceView } from '../services/controller/core/supervision.ts';
+import { NAMESPACE, type Cluster } from './cluster.ts';
+import { EPOCH } from './event-loop.ts';
+import { CALM, type Faults } from './network.ts';
+import type { Allowed } from './observer.ts';
+import type { Random } from './random.ts';
+import type { Manifests } from './view.ts';
+
+/** How the world around misbehaves. */
+export interface Weather {
+  faults: Faults;
+  /** Milliseconds until calm. */
+  lasts: number;
+  /** Mean milliseconds between two changes that others make to the fleet. */
+  changes: number;
+  wipes: number;
+  disconnects: number;
+  handovers: number;
+  /** Share of pods that a detector calls bad at one time. */
+  anomalous: number;
+}
+
+export interface World {
+  manifests: Manifests;
+  allowed: Allowed[];
+  weather: Weather;
+  breakers: number;
+  activators: number;
+  populate(cluster: Cluster): void;
+}
+
+const MAIN = 'cart';
+const PASSIVE = 'wish';
+const NOBODY_OURS = 'bell';
+
+export function createWorld(random: Random): World {
+  const resources: Resource[] = [];
+  const services: ServiceView[] = [];
+  const allowed: Allowed[] = [];
+  const declare = (name: string, passive: 'dryRun' | 'notActive' | undefined, breakerCount: number): void => {
+    const spec = specOf(random, name, passive === 'dryRun', breakerCount);
+    const selector = { app: name };
+    services.push({
+      namespace: NAMESPACE,
+      name,
+      uid: `svc-${name}`,
+      selector: passive === 'notActive' ? selector : { ...selector, 'kubervisor/traffic': 'yes' },
+    });
+    resources.push({
+      namespace: NAMESPACE,
+      name,
+      uid: `uid-${name}`,
+      generation: 1,
+      resourceVersion: '1',
+      createdAt: EPOCH - 100_000,
+      terminating: false,
+      spec,
+      status: undefined,
+    });
+    allowed.push({
+      uid: `uid-${name}`,
+      name,
+      selector,
+      passive: passive !== undefined,
+      defaultPauses: 1,
+      breakers: spec.breakers.map((breaker) => ({
+        name: breaker.name,
+        count: breaker.minPodsAvailableCount,
+        ...(breaker.minPodsAvailableRatio !== undefined && { ratio: breaker.minPodsAvailableRatio }),
+        pauses: breaker.activator.maxPauseCount,
+      })),
+    });
+  };
+  declare(MAIN, undefined, random.integer(1, 2));
+  const hasPassive = random.chance(0.25);
+  if (hasPassive) declare(PASSIVE, random.pick('dryRun', 'notActive'), 1);
+  const size = random.integer(3, 8);
+
+  return {
+    manifests: { resources, services },
+    allowed,
+    weather: weatherOf(random),
+    breakers: random.integer(2, 3),
+    activators: random.integer(1, 2),
+    populate(cluster) {
+      for (let index = 0; index < size; index++)
+        cluster.create(MAIN, {
+          labels: {
+            ...(random.chance(0.8) && { 'kubervisor/traffic': 'yes' }),
+            ...(random.chance(0.7) && { 'kubervisor/name': MAIN }),
+          },
+          ...(random.chance(0.5) && {
+            annotations: random.chance(0.1) ? { 'kubervisor/exempt': 'true' } : { note: 'x' },
+          }),
+          owned: !random.chance(0.05),
+        });
+      if (hasPassive) for (let index = 0; index < 3; index++) cluster.create(PASSIVE, {});
+      cluster.create(NOBODY_OURS, random.chance(0.5) ? {} : { labels: { 'kubervisor/name': MAIN } });
+    },
+  };
+}
+
+function specOf(random: Random, service: string, dryRun: boolean, breakerCount: number) {
+  const breakers = Array.from({ length: breakerCount }, (_, index) => {
+    const evaluationPeriod = random.pick(0.5, 1, 2);
+    return {
+      name: ['errors', 'slow'][index]!,
+      customService: 'judge',
+      evaluationPeriod,
+      gracePeriod: random.pick(0, 0.5, 2),
+      panicThreshold: random.pick(50, 100, 100),
+      minPodsAvailableCount: random.integer(1, 4),
+      ...(random.chance(0.5) && { minPodsAvailableRatio: random.pick(25, 50, 67, 75) }),
+      ...(random.chance(0.2) && { confirm: { anomalous: 2, of: 3 } }),
+      activator: {
+        mode: random.pick('periodic', 'retryAndKill', 'retryAndPause'),
+        period: random.pick(1, 2, 3, 20),
+        maxPeriod: random.pick(4, 8),
+        maxRetryCount: random.integer(0, 2),
+        maxPauseCount: random.integer(0, 2),
+        pauseOverflow: random.pick('kill', 'hold'),
+        killPolicy: random.pick('evict', 'delete'),
+        ...(random.chance(0.2) && { maxConcurrentActivations: random.pick<number | string>(1, '50%') }),
+      },
+    };
+  });
+  return { service, ...(dryRun && { mode: 'dryRun' }), breakers };
+}
+
+function weatherOf(random: Random): Weather {
+  const share = (most: number): number => (random.chance(0.5) ? random.between(0, most) : 0);
+  const times = (chance: number): number => (random.chance(chance) ? 1 : 0);
+  return {
+    faults: {
+      ...CALM,
+      slow: random.between(0, 0.25),
+      requestLost: share(0.05),
+      answerLost: share(0.08),
+      broken: share(0.05),
+      refused: share(0.05),
+      duplicated: share(0.3),
+      frozen: share(0.02),
+      crashed: share(0.003),
+      frozenAtSocket: random.chance(0.15) ? random.between(0, 0.2) : 0,
+      detectorFails: share(0.2),
+      evictionRefused: share(0.8),
+    },
+    lasts: random.between(10_000, 35_000),
+    changes: random.pick(500, 2000, 8000),
+    wipes: times(0.15),
+    disconnects: times(0.3),
+    handovers: times(0.25) + times(0.25),
+    anomalous: random.pick(0.1, 0.3, 0.6, 0.9),
+  };
+}
