@@ -52,8 +52,11 @@ function start(): Leadership {
       },
       subscribeFacts: () => consumption,
       claims: {
-        watch: ({ current }: { current?(): void }) => {
-          void Promise.resolve().then(() => current?.());
+        watch: ({ claim, current }: { claim(key: string, revision: number): void; current?(): void }) => {
+          void Promise.resolve().then(() => {
+            claim('another.evaluate', 1);
+            current?.();
+          });
           return consumption;
         },
       },
@@ -174,6 +177,14 @@ describe('Events', () => {
     start();
     await pass(100);
     expect(reasons()).toEqual(['Service lonely SelectorWithoutSupervisor']);
+    // Supervised for a while, then no more: it is told anew.
+    caches.add({ resource: resource('lonely', { spec: spec({ service: 'lonely' }) }) });
+    leadership.namespaceChanged('shop');
+    await pass(100);
+    caches.resources.clear();
+    leadership.namespaceChanged('shop');
+    await pass(100);
+    expect(reasons().filter((one) => one.includes('SelectorWithoutSupervisor'))).toHaveLength(2);
   });
 
   test('F1: a template without the label: once an owner, and in status as long as pods of it are there', async () => {

@@ -288,7 +288,11 @@ export function lead(options: LeadershipOptions): Leadership {
 
   const lookAtNamespace = (namespace: string): void => {
     rounds.lookForGone(namespace);
-    for (const supervised of caches.view(namespace).supervised.values()) {
+    const { supervised: here, activatedSelectors } = caches.view(namespace);
+    for (const { service, uid } of activatedSelectors)
+      if ([...here.values()].some(({ spec, selector }) => selector !== undefined && spec?.service === service))
+        unsupervised.delete(uid);
+    for (const supervised of here.values()) {
       rounds.look(supervised);
       showStatus(supervised);
       if (supervised.problem !== undefined) hideMetrics(supervised.resource);

@@ -64,6 +64,7 @@ beforeEach(() => {
     ...['a', 'b', 'c'].map((name) => ({ pod: owned(name) })),
   );
   start();
+  keeper.onClaim('another.evaluate', 1);
   keeper.onClaimsCurrent();
 });
 afterEach(() => {
@@ -173,7 +174,6 @@ describe('W1: one evaluation of a Service at a time', () => {
       keeper.stop();
       const from = performance.now();
       start({ leaderId: `leader-${hour}`, monotonic: () => performance.now() - from });
-      keeper.onClaimsCurrent();
       look();
       await pass(3600_000);
       for (const { work } of evaluations()) keeper.onRound(evaluated(work));
@@ -302,6 +302,18 @@ describe('W3: claims', () => {
     expect(evaluations()).toEqual([]);
     await nextEvaluation(1000);
     expect(lastEvaluation().claimRevision).toBe(12);
+  });
+
+  test('nor where there are none at all: the leader before may just have made the bucket anew', async () => {
+    keeper.stop();
+    start();
+    const breakers = [{ name: 'fast', customService: 'judge', evaluationPeriod: 0.5 }];
+    caches.add({ resource: resource('cart', { spec: spec({ breakers }) }) });
+    keeper.onClaimsCurrent();
+    look();
+    await pass(CLAIM_EXPIRY - 10);
+    expect(evaluations()).toEqual([]);
+    expect(await nextEvaluation()).toBeLessThan(600);
   });
 
   test('where nobody tells it of claims, it goes on when those that stood at its start have run out', async () => {

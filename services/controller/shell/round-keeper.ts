@@ -109,8 +109,12 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   const all = new Map<string, Kept>();
   let stopped = false;
   let counter = 0;
-  /** Claims that stood before may not be known yet: not before they have been told, or have run out. */
+  /**
+   * Claims that stood before may not be known yet: not before they have been told, or have run out. Where there are none at all,
+   * a leader before us may just have made the bucket anew.
+   */
   let strangeUntil = monotonic() + CLAIM_EXPIRY;
+  let anyClaim = false;
   /** Claims were forgotten while they were alive. */
   let forgottenUntil = -Infinity;
   const holdUntil = (): number => Math.max(strangeUntil, forgottenUntil);
@@ -364,6 +368,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     },
     keptOf: (uid) => all.get(uid),
     onClaim(key, revision) {
+      anyClaim = true;
       const at = key.lastIndexOf('.');
       const kind = key.slice(at + 1);
       const kept = all.get(key.slice(0, at));
@@ -372,7 +377,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       step(kept);
     },
     onClaimsCurrent() {
-      if (strangeUntil === -Infinity) return;
+      if (!anyClaim || strangeUntil === -Infinity) return;
       strangeUntil = -Infinity;
       for (const kept of all.values()) step(kept);
     },
