@@ -18,6 +18,8 @@ import { problemOf } from './problem.ts';
 export interface WorkData {
   round: Round;
   resource: ResourceRef;
+  /** Names the Service, which every line of the log does. */
+  spec: { service: string };
   claimRevision: number;
 }
 
@@ -93,7 +95,7 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
     }
     const work = decoded.event.data;
     const { namespace, name } = work.resource;
-    const log = ports.log.child({ namespace, service: name, round: work.round });
+    const log = ports.log.child({ namespace, service: work.spec.service, resource: name, round: work.round });
     // Two clocks, and of use only as a figure for people.
     metrics.queueAge.observe({ kind }, Math.max(0, now() - Date.parse(decoded.event.time)) / 1000);
 
