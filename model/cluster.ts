@@ -144,6 +144,8 @@ export class Cluster {
     const { loop, random } = this.#network;
     const request = async (method: string, path: string, options: RequestOptions = {}): Promise<unknown> => {
       const timeout = options.timeout ?? (method === 'GET' ? 10_000 : 5000);
+      // Status is no part of what is looked at here, and costs much to compose: its first write is never answered.
+      if (path.endsWith('/status')) return new Promise(() => {});
       const isWrite = method !== 'GET' && path.includes('/pods/');
       let sent: Sent = { holder: undefined, sight: undefined, late: false };
       if (isWrite) {
@@ -197,7 +199,6 @@ export class Cluster {
           throw error;
         }
       }) as ApiServer['find'],
-      // eslint-disable-next-line require-yield
       lines: async function* () {
         throw new Error('the model watches by itself');
       },
@@ -227,7 +228,6 @@ export class Cluster {
     const { faults, random, trace } = this.#network;
     const [name, subresource] = path.startsWith(`${PODS}/`) ? path.slice(PODS.length + 1).split('/') : [];
     if (name === undefined) {
-      if (method === 'PATCH') return { metadata: { resourceVersion: '1' } };
       const found = others(path);
       if (found === undefined) throw new ApiError(404, 'NotFound', 'not found');
       return found;

@@ -67,6 +67,7 @@ export interface Violation {
 /** How often happened what a model that does nothing would not show. */
 export const COUNTED = [
   'lists',
+  'claims',
   'breaks',
   'returns',
   'pauses',
@@ -108,6 +109,7 @@ export class Observer {
   }
   claimed(holder: Holder, key: string): void {
     if (holder.claim !== undefined) holder.claim.appliedAt = this.#now();
+    this.counts.claims += 1;
     const before = this.#claims.get(key);
     if (before === undefined) this.#claims.set(key, [holder]);
     else before.push(holder);
@@ -156,7 +158,7 @@ export class Observer {
     if (late && frozen) this.counts.lateWrites += 1;
     else if (late)
       this.#report(
-        'W3',
+        'W3 late',
         `${holder?.round} started a write ${Math.round(this.#now() - claim.sentAt)} ms after its claim`,
       );
     return { holder, sight: holder?.sight, late: late && frozen };

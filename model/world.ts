@@ -75,7 +75,7 @@ export function createWorld(random: Random): World {
   declare(MAIN, undefined, random.integer(1, 2));
   const hasPassive = random.chance(0.25);
   if (hasPassive) declare(PASSIVE, random.pick('dryRun', 'notActive'), 1);
-  const size = random.integer(3, 8);
+  const size = random.integer(4, 8);
 
   return {
     manifests: { resources, services },
@@ -103,15 +103,15 @@ export function createWorld(random: Random): World {
 
 function specOf(random: Random, service: string, dryRun: boolean, breakerCount: number) {
   const breakers = Array.from({ length: breakerCount }, (_, index) => {
-    const evaluationPeriod = random.pick(0.5, 1, 2);
+    const evaluationPeriod = random.pick(0.5, 0.5, 1, 2);
     return {
       name: ['errors', 'slow'][index]!,
       customService: 'judge',
       evaluationPeriod,
-      gracePeriod: random.pick(0, 0.5, 2),
-      panicThreshold: random.pick(50, 100, 100),
-      minPodsAvailableCount: random.integer(1, 4),
-      ...(random.chance(0.5) && { minPodsAvailableRatio: random.pick(25, 50, 67, 75) }),
+      gracePeriod: random.pick(0, 0, 0.5, 2),
+      panicThreshold: random.pick(50, 100, 100, 100),
+      minPodsAvailableCount: random.pick(1, 1, 2, 4),
+      ...(random.chance(0.4) && { minPodsAvailableRatio: random.pick(25, 50, 67, 75) }),
       ...(random.chance(0.2) && { confirm: { anomalous: 2, of: 3 } }),
       activator: {
         mode: random.pick('periodic', 'retryAndKill', 'retryAndPause'),
@@ -134,23 +134,23 @@ function weatherOf(random: Random): Weather {
   return {
     faults: {
       ...CALM,
-      slow: random.between(0, 0.25),
-      requestLost: share(0.05),
-      answerLost: share(0.08),
-      broken: share(0.05),
-      refused: share(0.05),
+      slow: random.pick(0.02, 0.05, 0.1, 0.25),
+      requestLost: share(0.03),
+      answerLost: share(0.05),
+      broken: share(0.04),
+      refused: share(0.04),
       duplicated: share(0.3),
-      frozen: share(0.02),
+      frozen: share(0.03),
       crashed: share(0.003),
-      frozenAtSocket: random.chance(0.15) ? random.between(0, 0.2) : 0,
+      frozenAtSocket: random.chance(0.15) ? random.between(0.05, 0.3) : 0,
       detectorFails: share(0.2),
       evictionRefused: share(0.8),
     },
-    lasts: random.between(10_000, 35_000),
+    lasts: random.between(8000, 30_000),
     changes: random.pick(500, 2000, 8000),
     wipes: times(0.15),
     disconnects: times(0.3),
     handovers: times(0.25) + times(0.25),
-    anomalous: random.pick(0.1, 0.3, 0.6, 0.9),
+    anomalous: random.pick(0.2, 0.4, 0.7, 0.95),
   };
 }

@@ -1,0 +1,10 @@
+/** W1, W3 without the 5 s: the model has to find what goes wrong, or it would show nothing. */
+import { expect, jest, test } from '@jest/globals';
+import * as policy from '@kubervisor/shared/policy/claim';
+import { firstOverlap } from './mutation.fixture.ts';
+
+test('W1: with a controller that does not wait out a claim without a fact, the model finds an overlap', async () => {
+  jest.unstable_mockModule('@kubervisor/shared/policy/claim', () => ({ ...policy, CLAIM_EXPIRY: 0 }));
+  const { runSchedule } = await import('./schedule.ts');
+  expect(await firstOverlap(runSchedule)).toMatch(/wrote .* after .*, on a later claim, had listed/);
+}, 90_000);
