@@ -102,10 +102,13 @@ async function run(): Promise<number> {
   return args.strict && isOver ? 1 : 0;
 }
 
+let code: number;
 try {
-  process.exitCode = await run();
+  code = await run();
 } catch (error) {
   const usage = error instanceof UsageError;
   say(usage ? `${error.message}\n\n${HELP}` : `could not measure: ${(error as Error).stack ?? String(error)}`);
-  process.exitCode = usage ? 2 : 1;
+  code = usage ? 2 : 1;
 }
+// What a failed benchmark left open (watches, services) ends with us.
+process.exit(code);

@@ -62,7 +62,8 @@ export interface FleetOptions {
   activated?: boolean;
 }
 
-const FLEET_WITHIN = 300_000;
+/** Five thousand pods on a busy machine. Milliseconds. */
+const FLEET_WITHIN = 900_000;
 
 /** A Deployment, its Service and a watch of its pods. Nobody supervises it yet. */
 export async function createFleet(
