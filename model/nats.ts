@@ -197,7 +197,7 @@ export class Nats {
   }
 
   #store(subject: string, text: string, data: unknown, messageId: string | undefined): void {
-    const { loop, random, faults } = this.#network;
+    const { loop, random, faults, trace } = this.#network;
     const [, stream = '', kind = ''] = subject.split('.');
     if (stream === 'fact') return;
     if (messageId !== undefined) {
@@ -208,6 +208,12 @@ export class Nats {
     if (stream === 'round') {
       const message = { subject, text };
       this.#rounds.set(subject, message);
+      const { round, withheld } = data as {
+        round: string;
+        withheld: { pod: string; reason: string; message?: string }[];
+      };
+      const held = withheld.map(({ pod, reason, message = '' }) => `${pod} ${reason} ${message}`);
+      trace('rounds', `${round} ${held.join('; ')}`);
       this.onRound(text);
       for (const [reader, handler] of this.#roundReaders) this.#send(reader, () => handler(message));
       return;

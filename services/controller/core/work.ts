@@ -63,13 +63,17 @@ export function evaluationWork(
   };
 }
 
-export function activationWork(from: RoundOf): WorkActivate {
+/**
+ * `now`: of the clock that the times of refused kills are on, which is ours. A kill that is due is sent as due since ever: by a worker's
+ * clock that is behind ours it would not be yet, would be told as refused once more, and be put off again and again (A7).
+ */
+export function activationWork(from: RoundOf & { now: number }): WorkActivate {
   return {
     ...common(from),
     refusedKills: Object.entries(from.memory.refusedKills).map(([uid, { refusals, nextAttempt }]) => ({
       uid,
       refusals,
-      nextAttempt: writeTime(nextAttempt),
+      nextAttempt: writeTime(nextAttempt <= from.now ? 0 : nextAttempt),
     })),
   };
 }

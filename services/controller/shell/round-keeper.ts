@@ -260,7 +260,12 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     if (activationDue === undefined) kept.memory = rememberNobodyOut(kept.memory);
     if (allowed('activate', activationDue)) {
       publish(kept, 'activate', 0, period, (id, claimRevision) =>
-        encodeEvent(workActivate, keyOf(kept), activationWork({ ...round, round: id, claimRevision }), stamp(id)),
+        encodeEvent(
+          workActivate,
+          keyOf(kept),
+          activationWork({ ...round, round: id, claimRevision, now: now() }),
+          stamp(id),
+        ),
       );
       const answer = permission(kept.clocks.activate, period, at);
       if (!answer.may) next = Math.min(next, answer.at);
