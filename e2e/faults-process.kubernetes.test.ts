@@ -245,6 +245,8 @@ describe('frozen', () => {
     when.isBad(bad);
     await world.until('the claim', isClaimed);
     only?.freeze();
+    const [asker] = world.of('detector');
+    const [itsRound] = String(asker?.log.findLast(({ msg }) => msg === 'judged')?.['round']).split('/');
     world.wire?.delay(0);
     when.allIsWell();
     await spare?.restart();
@@ -252,8 +254,12 @@ describe('frozen', () => {
     await rounds(1);
     const changes = world.changes.length;
     only?.thaw();
-    await world.until('it tells how its round ended', () =>
-      world.rounds.some(({ fact }) => fact.withheld.some(({ reason, pod }) => reason === 'Deadline' && pod === bad)),
+    // By the deadline of its claim, or by a time-out of the request that was under way.
+    await world.until(
+      'its round is over',
+      () =>
+        only?.log.some(({ round, msg }) => round === itsRound && /^round (ended|had errors)/.test(String(msg))) ===
+        true,
     );
     await rounds(2);
     expect(world.changes.slice(changes).filter(({ after }) => after?.labels['kubervisor/traffic'] === 'no')).toEqual(

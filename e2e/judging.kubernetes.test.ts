@@ -153,7 +153,6 @@ test('W8, B7: a break that lands late, from the hands of a frozen process, cross
   });
   await world.until('it left', () => then.traffic(late) === 'no');
   await then.isInTraffic(fleet, late);
-  expect(await repairs()).toBeGreaterThan(before);
   await world.until('the fact', () =>
     world.rounds.some(
       (round) =>
@@ -161,4 +160,5 @@ test('W8, B7: a break that lands late, from the hands of a frozen process, cross
         round.fact.actions.some(({ pod, reason }) => pod === late && reason === 'FloorRestored'),
     ),
   );
+  expect(await repairs()).toBeGreaterThan(before);
 });
