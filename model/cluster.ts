@@ -173,7 +173,11 @@ export class Cluster {
       };
       const serve = <T>(answer: () => T): Promise<T> =>
         this.#network.request(process, transport, () => {
-          if (random.chance(this.#network.faults.refused)) throw new ApiError(500, 'InternalError', 'etcd is away');
+          if (random.chance(this.#network.faults.refused))
+            throw random.pick(
+              new ApiError(500, 'InternalError', 'etcd is away'),
+              new ApiError(429, 'TooManyRequests', 'the server is busy'),
+            );
           return answer();
         });
       if (path !== PODS) return serve(() => this.#serve(process, method, path, options, sent, others));

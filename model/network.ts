@@ -77,7 +77,8 @@ export class Network {
       const isBroken = random.chance(faults.broken);
       if (isBroken) loop.after(this.lag(timeout), () => (late.cancel(), reject(broken())), process);
       if (random.chance(faults.requestLost)) return;
-      loop.after(this.lag(longest), () => {
+      // What its client has given up may be under way for long.
+      loop.after(isBroken ? random.between(0, longest) : this.lag(longest), () => {
         let answer: () => void;
         try {
           const value = serve();

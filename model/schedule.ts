@@ -209,7 +209,16 @@ export async function runSchedule(
     calmSince = loop.time;
     network.faults = CALM;
     for (const process of processes) process.frozenUntil = Math.min(process.frozenUntil, loop.time);
-    for (const { metadata } of cluster.pods.values()) cluster.setReady(metadata.name, true);
+    // Half of the time only after floors had to be repaired without those that are not Ready; and they are more then.
+    const isHard = random.chance(0.5);
+    const becomeReady = (): void => {
+      for (const { metadata } of cluster.pods.values()) cluster.setReady(metadata.name, true);
+    };
+    if (isHard)
+      for (const { metadata } of cluster.pods.values())
+        if (metadata.labels?.['kubervisor/traffic'] === 'yes' && random.chance(0.5))
+          cluster.setReady(metadata.name, false);
+    loop.after(isHard ? FLOOR_REPAIRED_WITHIN + 1000 : 0, becomeReady);
     judge();
   };
   /** A look from time to time until all is well. */

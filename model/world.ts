@@ -2,7 +2,7 @@
 import type { Resource, ServiceView } from '../services/controller/core/supervision.ts';
 import { NAMESPACE, type Cluster } from './cluster.ts';
 import { EPOCH } from './event-loop.ts';
-import { CALM, type Faults } from './network.ts';
+import type { Faults } from './network.ts';
 import type { Allowed } from './observer.ts';
 import type { Random } from './random.ts';
 import type { Manifests } from './view.ts';
@@ -115,7 +115,7 @@ function specOf(random: Random, service: string, dryRun: boolean, breakerCount: 
       ...(random.chance(0.2) && { confirm: { anomalous: 2, of: 3 } }),
       activator: {
         mode: random.pick('periodic', 'retryAndKill', 'retryAndPause'),
-        period: random.pick(1, 2, 3, 20),
+        period: random.pick(1, 2, 3, 40),
         maxPeriod: random.pick(4, 8),
         maxRetryCount: random.integer(0, 2),
         maxPauseCount: random.integer(0, 2),
@@ -128,29 +128,37 @@ function specOf(random: Random, service: string, dryRun: boolean, breakerCount: 
   return { service, ...(dryRun && { mode: 'dryRun' }), breakers };
 }
 
+/** Each schedule has its own kind of weather; what is rare everywhere would hardly ever meet. */
+const WEATHERS = ['fair', 'mixed', 'noAnswers', 'standstills', 'socket', 'deaths', 'wipes', 'unready'] as const;
+
 function weatherOf(random: Random): Weather {
-  const share = (most: number): number => (random.chance(0.5) ? random.between(0, most) : 0);
+  const kind = random.pick(...WEATHERS);
+  const of = (one: (typeof WEATHERS)[number], most: number): number =>
+    kind === one
+      ? random.between(most / 4, most)
+      : kind === 'mixed' && random.chance(0.5)
+        ? random.between(0, most / 4)
+        : 0;
   const times = (chance: number): number => (random.chance(chance) ? 1 : 0);
   return {
     faults: {
-      ...CALM,
-      slow: random.pick(0.02, 0.05, 0.1, 0.25),
-      requestLost: share(0.03),
-      answerLost: share(0.05),
-      broken: share(0.04),
-      refused: share(0.04),
-      duplicated: share(0.3),
-      frozen: share(0.03),
-      crashed: share(0.003),
-      frozenAtSocket: random.chance(0.15) ? random.between(0.05, 0.3) : 0,
-      detectorFails: share(0.2),
-      evictionRefused: share(0.8),
+      slow: kind === 'fair' ? 0.02 : random.pick(0.02, 0.05, 0.1, 0.25),
+      requestLost: of('noAnswers', 0.06),
+      answerLost: of('noAnswers', 0.2),
+      broken: of('noAnswers', 0.2),
+      refused: of('noAnswers', 0.1),
+      duplicated: random.chance(0.4) ? random.between(0, 0.3) : 0,
+      frozen: of('standstills', 0.06) + of('wipes', 0.04) + of('deaths', 0.01),
+      crashed: of('deaths', 0.01),
+      frozenAtSocket: kind === 'socket' ? random.between(0.1, 0.6) : 0,
+      detectorFails: random.chance(0.3) ? random.between(0, 0.3) : 0,
+      evictionRefused: random.chance(0.3) ? random.between(0, 0.8) : 0,
     },
     lasts: random.between(8000, 30_000),
-    changes: random.pick(500, 2000, 8000),
-    wipes: times(0.15),
-    disconnects: times(0.3),
-    handovers: times(0.25) + times(0.25),
+    changes: kind === 'unready' ? random.pick(200, 400) : random.pick(500, 2000, 8000),
+    wipes: kind === 'wipes' ? random.integer(1, 3) : times(0.05),
+    disconnects: kind === 'wipes' ? random.integer(0, 3) : times(0.15),
+    handovers: kind === 'wipes' || kind === 'deaths' ? random.integer(0, 3) : times(0.25),
     anomalous: random.pick(0.2, 0.4, 0.7, 0.95),
   };
 }
