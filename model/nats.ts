@@ -10,6 +10,7 @@ import {
   type StreamMessage,
   type WorkMessage,
 } from '@kubervisor/runtime/nats/bus';
+import type { CloudEvent } from '@kubervisor/shared/events/envelope';
 import type { WorkKind } from '@kubervisor/shared/events/subjects';
 import type { Process } from './event-loop.ts';
 import type { Network } from './network.ts';
@@ -239,6 +240,12 @@ export class Nats {
       this.#work.delete(subject);
       this.#hand(worker, subject, stored);
     });
+  }
+  /** To this very worker, now, without a queue. */
+  give(process: Process, kind: WorkKind, event: CloudEvent): void {
+    const { round, resource } = event.data as { round: string; resource: { uid: string } };
+    const worker = this.#workers.find((one) => one.process === process && one.kind === kind);
+    this.#hand(worker, '', { text: JSON.stringify(event), sequence: 0, holder: { kind, round, uid: resource.uid } });
   }
   #workerFor({ holder }: Stored): Worker | undefined {
     const free = this.#workers.filter(

@@ -1,17 +1,15 @@
 /** One schedule: a world in bad weather, then calm, and what the observer has to say about it. The same seed gives the same. */
-import type { Logger } from '@kubervisor/runtime/logs';
-import type { Metrics } from '@kubervisor/runtime/metrics';
-import { kubernetesOn } from '@kubervisor/runtime/kubernetes/client';
 import type { EvaluationRequest, EvaluationResponse } from '@kubervisor/shared/detection/service';
 import { createActivator } from '../services/activator/service.ts';
 import { createBreaker } from '../services/breaker/service.ts';
 import { controllerMetrics } from '../services/controller/metrics.ts';
 import { lead, type Leadership } from '../services/controller/shell/leadership.ts';
-import { Cluster, NAMESPACE, type StoredPod } from './cluster.ts';
+import { Cluster, type StoredPod } from './cluster.ts';
 import { EventLoop, Process } from './event-loop.ts';
 import { Nats } from './nats.ts';
 import { CALM, Network } from './network.ts';
 import { Observer, type Allowed, type Counts, type Violation } from './observer.ts';
+import { createPorts, NO_METRICS } from './ports.ts';
 import { Random } from './random.ts';
 import { View } from './view.ts';
 import { createWorld } from './world.ts';
@@ -66,36 +64,14 @@ export async function runSchedule(
     for (const { spec } of world.manifests.resources) trace('world', JSON.stringify(spec));
   }
 
-  const logOf = (process: Process): Logger => {
-    const write = (fields: unknown, message?: string): void => {
-      if (traced) trace(process.name, `${message ?? ''} ${shown(fields)}`);
-    };
-    // Whatever fails here fails by a fault that was sent; a fault in the code itself has one of these names.
-    const error = (fields: { err?: unknown }, message: string): void => {
-      write(fields, message);
-      if (fields.err instanceof TypeError || fields.err instanceof RangeError || fields.err instanceof ReferenceError)
-        violated('fault', `${process.name}: ${message}: ${fields.err.stack}`);
-    };
-    const log = { trace() {}, debug: write, info: write, warn: error, error, fatal: error, child: () => log };
-    return log as unknown as Logger;
-  };
-  const portsOf = (process: Process) => {
-    const log = logOf(process);
-    const others = (path: string): unknown => {
-      const found = world.manifests.resources.find(({ name }) => path.endsWith(`/${name}`));
-      return found && { metadata: { name: found.name, namespace: NAMESPACE, uid: found.uid }, spec: found.spec };
-    };
-    return {
-      log,
-      bus: nats.connect(process),
-      kubernetes: kubernetesOn(cluster.connect(process, others), log),
-      metrics: NO_METRICS,
-      source: `/kubervisor/${process.name}`,
-      now: () => Date.now(),
-      monotonic: () => performance.now(),
-      wait: (milliseconds: number) => new Promise<void>((resolve) => void setTimeout(resolve, milliseconds)),
-    };
-  };
+  const portsOf = (process: Process) =>
+    createPorts(process, {
+      nats,
+      cluster,
+      trace,
+      resources: world.manifests.resources,
+      fault: (what) => violated('fault', what),
+    });
 
   /** Verdicts as they come; in the calm all is well. */
   const ask = (process: Process, { pods }: EvaluationRequest, timeout: number): Promise<EvaluationResponse> =>
@@ -351,14 +327,3 @@ function outWithoutEnd(
     return mayStay ? [] : [pod];
   });
 }
-
-const shown = (fields: unknown): string =>
-  JSON.stringify(fields, (_key, value: unknown) => (value instanceof Error ? String(value) : value))?.slice(0, 300) ??
-  '';
-
-/** Nothing is measured. */
-const NO_METRIC = { inc() {}, dec() {}, set() {}, observe() {}, remove() {}, reset() {} };
-const NO_METRICS = {
-  registry: undefined,
-  declare: (definitions: object) => Object.fromEntries(Object.keys(definitions).map((key) => [key, NO_METRIC])),
-} as unknown as Metrics;
