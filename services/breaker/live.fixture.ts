@@ -8,6 +8,7 @@ import { evaluationCompleted, type EvaluationCompleted } from '@kubervisor/share
 import { workSubject } from '@kubervisor/shared/events/subjects';
 import { workEvaluate, type WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
 import { createMetrics } from '@kubervisor/runtime/metrics';
+import { connect } from '@nats-io/transport-node';
 import { connectBus } from '@kubervisor/runtime/nats/bus';
 import pino from 'pino';
 import { anAnswer, verdictsOf, type Verdicts } from './core/fleet.fixture.ts';
@@ -80,12 +81,25 @@ export async function startLeader(nats: { url: string }) {
   await bus.ensure(1);
   const ended = record<EvaluationCompleted>();
   const facts = record<string>();
+  const told = new Set<string>();
+  const hear = (text: string): void => {
+    const decoded = decodeEvent(evaluationCompleted, text);
+    if (!decoded.ok) throw new Error(decoded.problem);
+    if (told.has(decoded.event.id)) return;
+    told.add(decoded.event.id);
+    ended.add(decoded.event.data);
+  };
+  // The stream keeps one fact a subject: of two that come together a follower may be shown the later alone. Who listens on the
+  // subject itself hears both; and the follower hears what came while this connection was away.
+  const plain = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  plain.subscribe('kubervisor.round.>', {
+    callback: (error, message) => {
+      if (error === null) hear(message.string());
+    },
+  });
+  await plain.flush();
   const following = [
-    bus.subscribeRounds((message) => {
-      const decoded = decodeEvent(evaluationCompleted, message.text);
-      if (!decoded.ok) throw new Error(decoded.problem);
-      ended.add(decoded.event.data);
-    }),
+    bus.subscribeRounds((message) => hear(message.text)),
     bus.subscribeFacts(({ subject }) => facts.add(subject)),
   ];
   let count = 0;
@@ -106,6 +120,7 @@ export async function startLeader(nats: { url: string }) {
     },
     async stop() {
       for (const one of following) await one.stop();
+      await plain.close();
       await bus.close();
     },
   };
