@@ -72,14 +72,7 @@ describe('one pod of a fleet goes bad', () => {
   });
 
   test('Then Events tell of the break and of the return, on the resource and on the pod', async () => {
-    const told = (await then.events()).filter(({ message, name }) => message.includes(bad) || name === bad);
-    for (const reason of ['PodBroken', 'PodActivated'])
-      expect(
-        told
-          .filter((event) => event.reason === reason)
-          .map(({ kind }) => kind)
-          .sort(),
-      ).toEqual(['KubervisorService', 'Pod']);
+    for (const reason of ['PodBroken', 'PodActivated']) await then.eventsTell(bad, reason, 'KubervisorService', 'Pod');
   });
 
   test('Then the metrics tell it too', async () => {
@@ -133,9 +126,7 @@ describe('what becomes of a pod that is bad again and again', () => {
       'another took its place',
       () => world.pods().filter((pod) => pod.labels['app'] === fleet && pod.ready && !pod.terminating).length === 4,
     );
-    expect(
-      (await then.events()).filter(({ reason, message }) => reason === 'PodKilled' && message.includes(bad)),
-    ).not.toEqual([]);
+    await then.eventsTell(bad, 'PodKilled', 'KubervisorService');
     when.allIsWell();
   }, 60_000);
 
