@@ -27,6 +27,8 @@ export interface StoredPod extends ObservedPod {
 export const NAMESPACE = 'shop';
 const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
 const ITS_PATCH_TIMEOUT = 2000;
+/** Times on a pod have whole seconds; sooner after its birth nobody could tell by them that it was Ready once. */
+export const READY_AFTER = [2100, 4000] as const;
 
 /** The API's times have whole seconds. */
 export const timeAt = (virtual: number): string =>
@@ -34,6 +36,8 @@ export const timeAt = (virtual: number): string =>
 
 export class Cluster {
   readonly pods = new Map<string, StoredPod>();
+  /** uids of pods that were Ready at some time. */
+  readonly everReady = new Set<string>();
   readonly #network: Network;
   readonly #observer: Observer;
   readonly #watchers: { process: Process; onPod: (pod: StoredPod, gone: boolean) => void; lastAt: number }[] = [];
@@ -134,7 +138,7 @@ export class Cluster {
     loop.after(random.between(50, 800), () =>
       this.create(app, {
         ...(labelled && { labels: { 'kubervisor/traffic': 'yes' } }),
-        readyAfter: random.between(300, 2000),
+        readyAfter: random.between(...READY_AFTER),
       }),
     );
   }
@@ -274,6 +278,7 @@ export class Cluster {
   #store(pod: StoredPod): void {
     pod.metadata.resourceVersion = String((this.#version += 1));
     this.pods.set(pod.metadata.name, pod);
+    if (pod.status.conditions[0]?.status === 'True') this.everReady.add(pod.metadata.uid);
     this.#tell(pod, false);
   }
   #tell(pod: StoredPod, gone: boolean): void {

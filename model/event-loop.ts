@@ -150,7 +150,8 @@ export class EventLoop {
     );
     for (const [name, value] of Object.entries(replaced))
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    Date.now = () => (this.#current === undefined ? realDateNow() : EPOCH + this.time + this.#current.wallSkew);
+    Date.now = () =>
+      this.#current === undefined ? realDateNow() : Math.floor(EPOCH + this.time + this.#current.wallSkew);
     return () => {
       for (const [name, descriptor] of before) Object.defineProperty(globalThis, name, descriptor);
       Date.now = realDateNow;

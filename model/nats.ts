@@ -225,6 +225,7 @@ export class Nats {
       sequence: (this.#sequence += 1),
       holder: { kind: kind as WorkKind, round, uid: resource.uid },
     };
+    trace('work', `${round} ${kind} ${resource.uid}`);
     this.#work.set(subject, stored);
     this.#deliver(subject, stored, loop.time + WORK_AGE);
     if (random.chance(faults.duplicated))

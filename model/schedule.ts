@@ -4,7 +4,7 @@ import { createActivator } from '../services/activator/service.ts';
 import { createBreaker } from '../services/breaker/service.ts';
 import { controllerMetrics } from '../services/controller/metrics.ts';
 import { lead, type Leadership } from '../services/controller/shell/leadership.ts';
-import { Cluster, type StoredPod } from './cluster.ts';
+import { Cluster, READY_AFTER, type StoredPod } from './cluster.ts';
 import { EventLoop, Process } from './event-loop.ts';
 import { Nats } from './nats.ts';
 import { CALM, Network } from './network.ts';
@@ -27,7 +27,7 @@ export interface Outcome {
 
 /** Virtual milliseconds after the calm has come. */
 const FLOOR_REPAIRED_WITHIN = 15_000;
-const ALL_WELL_WITHIN = 150_000;
+const ALL_WELL_WITHIN = 500_000;
 const WELL_AT_LEAST = 4000;
 
 interface Running extends Process {
@@ -184,7 +184,8 @@ export async function runSchedule(
     trace('weather', 'calm');
     calmSince = loop.time;
     network.faults = CALM;
-    for (const process of processes) process.frozenUntil = Math.min(process.frozenUntil, loop.time);
+    // Who stands still does so to the end of it; from then on counts how long it takes until all is well.
+    const awake = Math.max(loop.time, ...processes.filter(({ alive }) => alive).map(({ frozenUntil }) => frozenUntil));
     // Half of the time only after floors had to be repaired without those that are not Ready; and they are more then.
     const isHard = random.chance(0.5);
     const becomeReady = (): void => {
@@ -194,12 +195,12 @@ export async function runSchedule(
       for (const { metadata } of cluster.pods.values())
         if (metadata.labels?.['kubervisor/traffic'] === 'yes' && random.chance(0.5))
           cluster.setReady(metadata.name, false);
-    loop.after(isHard ? FLOOR_REPAIRED_WITHIN + 1000 : 0, becomeReady);
-    judge();
+    loop.after(isHard ? awake - loop.time + FLOOR_REPAIRED_WITHIN + 1000 : 0, becomeReady);
+    loop.after(awake - loop.time, () => judge(awake));
   };
   /** A look from time to time until all is well. */
-  const judge = (): void => {
-    const calmFor = loop.time - calmSince;
+  const judge = (awake: number): void => {
+    const calmFor = loop.time - awake;
     const fleets = world.allowed.filter(({ passive }) => !passive);
     const missed = fleets.flatMap((resource) => floorsMissed(observer, resource, cluster));
     const out = fleets.flatMap((resource) => outWithoutEnd(resource, world.manifests.resources, cluster));
@@ -209,7 +210,7 @@ export async function runSchedule(
       if (out.length > 0) violated('A7', `left out: ${out.join(', ')}`);
       if (!evaluated) violated('W7', 'no evaluation was completed any more');
     } else if (calmFor < WELL_AT_LEAST || missed.length > 0 || out.length > 0 || !evaluated)
-      return void loop.after(250, judge);
+      return void loop.after(250, () => judge(awake));
     isOver = true;
   };
   nats.onRound = (text) => {
@@ -259,6 +260,7 @@ function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: (who
   const tell = (what: string): void => trace('fleet', `${name} ${what}`);
   const dice = random.next();
   if (dice < 0.45) {
+    if (!cluster.everReady.has(pod.metadata.uid)) return;
     const ready = pod.status.conditions[0]?.status !== 'True';
     tell(ready ? 'turns Ready' : 'turns unready');
     cluster.setReady(name, ready);
@@ -268,7 +270,7 @@ function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: (who
     cluster.end(name);
   } else if (dice < 0.76 && labels['app'] === 'cart') {
     tell('gets a companion');
-    cluster.create('cart', { labels: { 'kubervisor/traffic': 'yes' }, readyAfter: random.between(300, 2000) });
+    cluster.create('cart', { labels: { 'kubervisor/traffic': 'yes' }, readyAfter: random.between(...READY_AFTER) });
   } else if (dice < 0.82) {
     tell('is exempted, or not any more');
     cluster.change(name, ({ metadata }) => {
@@ -294,8 +296,9 @@ function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: (who
 function floorsMissed(observer: Observer, resource: Allowed, cluster: Cluster): string[] {
   const pods = [...cluster.pods.values()].filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const { available, fleet } = observer.sightOf(resource, pods);
+  const total = [...fleet].filter((uid) => cluster.everReady.has(uid)).length;
   return resource.breakers.flatMap((breaker) => {
-    const floor = observer.floorOf(breaker, fleet.size);
+    const floor = observer.floorOf(breaker, total);
     const helpful = pods.some(
       ({ metadata: { labels = {}, annotations = {}, uid }, status }) =>
         fleet.has(uid) &&

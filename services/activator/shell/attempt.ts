@@ -14,8 +14,8 @@ export interface Attempt {
   step: Step;
   /** Milliseconds since 1970, as written to the pod. */
   at: number;
-  /** On the monotonic clock. No request that changes a pod left later than this. */
-  sentAt: number;
+  /** When its answer came, or the word that none will, on the monotonic clock. It may have waited for a connection: no request left later than this. */
+  endedAt: number;
   result: StepResult;
 }
 
@@ -31,10 +31,8 @@ export async function attemptStep(
   deadline: Deadline,
   { kubernetes, monotonic }: AttemptPorts,
 ): Promise<Attempt> {
-  let sentAt = monotonic();
   const send = async (request: () => Promise<StepResult>): Promise<StepResult> => {
-    sentAt = monotonic();
-    if (sentAt >= deadline.at) return { result: 'deadline' };
+    if (monotonic() >= deadline.at) return { result: 'deadline' };
     try {
       // The client looks at the deadline once more, immediately before the request leaves.
       return await request();
@@ -43,7 +41,7 @@ export async function attemptStep(
     }
   };
   const kill = async (planned: PlannedKill): Promise<StepResult> => {
-    if (sentAt >= deadline.at) return { result: 'deadline' };
+    if (monotonic() >= deadline.at) return { result: 'deadline' };
     let found: Pod | undefined;
     try {
       found = await kubernetes.getPod(planned.pod.namespace, planned.pod.name);
@@ -62,7 +60,7 @@ export async function attemptStep(
     step.action === 'killed'
       ? await kill(step.planned)
       : await send(() => kubernetes.patchPod(pod, guardedPatch(pod, editOf(step.action, pod, at)), deadline));
-  return { step, at, sentAt, result };
+  return { step, at, endedAt: monotonic(), result };
 }
 
 function editOf(action: Exclude<Step['action'], 'killed'>, pod: Pod, at: number): Edit {

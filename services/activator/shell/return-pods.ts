@@ -125,7 +125,8 @@ export async function returnPods(
   async function resolveUncertain(): Promise<void> {
     const uncertain = attempts.filter(isUncertain);
     if (uncertain.length === 0) return;
-    const over = Math.max(...uncertain.map(({ sentAt }) => sentAt)) + PATCH_TIMEOUT;
+    // What was sent left before its attempt ended, and before the deadline.
+    const over = Math.min(deadline.at, Math.max(...uncertain.map(({ endedAt }) => endedAt))) + PATCH_TIMEOUT;
     if (over > monotonic()) await ports.wait(over - monotonic());
     if (!(await list('what got no answer'))) return;
     const byUid = new Map(pods.map((pod) => [pod.uid, pod]));

@@ -10,8 +10,8 @@ export interface Attempt {
   decided: Break;
   /** Milliseconds since 1970, as written to the pod. */
   at: number;
-  /** On the monotonic clock. */
-  startedAt: number;
+  /** When its answer came, or the word that none will, on the monotonic clock. It may have waited for a connection: no request left later than this. */
+  endedAt: number;
   result: PatchResult;
 }
 
@@ -22,9 +22,8 @@ export async function attemptBreak(
   deadline: Deadline,
   { kubernetes, monotonic }: { kubernetes: Pick<Kubernetes, 'patchPod'>; monotonic(): number },
 ): Promise<Attempt> {
-  const startedAt = monotonic();
-  const attempt = (result: PatchResult): Attempt => ({ decided, at, startedAt, result });
-  if (startedAt >= deadline.at) return attempt({ result: 'deadline' });
+  const attempt = (result: PatchResult): Attempt => ({ decided, at, endedAt: monotonic(), result });
+  if (monotonic() >= deadline.at) return attempt({ result: 'deadline' });
   const { pod } = decided;
   try {
     const operations = guardedPatch(pod, EDITS.break(pod, { ...decided, at }));

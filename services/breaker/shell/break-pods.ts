@@ -129,7 +129,8 @@ export async function breakPods(
   async function resolveUncertain(): Promise<void> {
     const uncertain = attempts.filter(isUncertain);
     if (uncertain.length === 0) return;
-    const over = Math.max(...uncertain.map(({ startedAt }) => startedAt)) + PATCH_TIMEOUT;
+    // What was sent left before its attempt ended, and before the deadline.
+    const over = Math.min(deadline.at, Math.max(...uncertain.map(({ endedAt }) => endedAt))) + PATCH_TIMEOUT;
     await ports.wait(Math.max(0, over - monotonic()));
     if (!(await list('the patches without an answer'))) return;
     const byUid = new Map(pods.map((pod) => [pod.uid, pod]));

@@ -350,6 +350,18 @@ describe('W4: what becomes of a patch', () => {
     expect(fact.breaks).toEqual([]);
     expect(podFacts).toEqual([]);
     expect(heldOf(fact.withheld)).toEqual(['cart-0 PatchFailed', 'cart-1 FloorReached']);
+    // It may have waited for a connection, and left just before its client gave it up.
+    expect(waits).toEqual([PATCH_TIMEOUT]);
+  });
+
+  test('no answer until after the deadline: what was sent left before it, so the wait counts from there', async () => {
+    const pods = somePods(5);
+    cluster = new FakeCluster(pods);
+    cluster.fates['cart-0'] = () => {
+      clock.time += CLAIM_LIFE + 500;
+      return { result: 'failed', message: 'no answer', uncertain: true };
+    };
+    await play({ pods, breakers: floorOf4 }, { slow: bad(0, 1) });
     expect(waits).toEqual([PATCH_TIMEOUT - 500]);
   });
 
