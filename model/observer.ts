@@ -94,7 +94,7 @@ export class Observer {
   /** Claims that stand or stood, by key, oldest first. */
   readonly #claims = new Map<string, Holder[]>();
   readonly #breaks: { at: number; uid: string; breaker: string }[] = [];
-  readonly #pauses: { at: number; uid: string }[] = [];
+  readonly #pauses: { at: number; uid: string; limit: number }[] = [];
   readonly #killed = new Set<string>();
   /** The last write on each claim's key. */
   readonly #writes = new Map<string, { at: number; holder: Holder }>();
@@ -268,11 +268,13 @@ export class Observer {
   ): void {
     this.counts.pauses += 1;
     if (late) return;
-    this.#pauses.push({ at: this.#now(), uid: pod.metadata.uid });
-    const breaker = resource.breakers.find(({ name }) => name === pod.metadata.labels?.['kubervisor/strategy']);
-    const limit = breaker?.pauses ?? resource.defaultPauses;
-    const paused =
-      sight.paused.size + this.#pauses.filter(({ at, uid }) => at >= sight.at && !sight.paused.has(uid)).length;
+    const limitOf = (strategy: string | undefined): number =>
+      resource.breakers.find(({ name }) => name === strategy)?.pauses ?? resource.defaultPauses;
+    const limit = limitOf(pod.metadata.labels?.['kubervisor/strategy']);
+    this.#pauses.push({ at: this.#now(), uid: pod.metadata.uid, limit });
+    // As with floors: what was decided first, by the lower limit, counts first.
+    const more = this.#pauses.filter((one) => one.at >= sight.at && one.limit <= limit && !sight.paused.has(one.uid));
+    const paused = sight.paused.size + more.length;
     if (paused > limit) report('A4', `${paused} paused, at most ${limit}`);
   }
 

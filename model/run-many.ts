@@ -5,7 +5,7 @@ import { runSchedule, type Outcome } from './schedule.ts';
 export interface Tally {
   schedules: number;
   counts: Counts;
-  /** Virtual milliseconds, all together; and the longest that a floor took to be held again once all was calm. */
+  /** Virtual milliseconds, all together; and the longest that a floor took to be held again in the calm. */
   virtual: number;
   longestRepair: number;
   failures: { seed: number; rule: string; at: number; message: string }[];
@@ -27,11 +27,11 @@ export const add = (one: Tally, other: Tally): Tally => ({
   failures: [...one.failures, ...other.failures],
 });
 
-const tallied = ({ seed, counts, lasted, repairedAfter, violations }: Outcome): Tally => ({
+const tallied = ({ seed, counts, lasted, longestRepair, violations }: Outcome): Tally => ({
   schedules: 1,
   counts,
   virtual: lasted,
-  longestRepair: repairedAfter,
+  longestRepair,
   failures: violations.slice(0, 1).map((violation) => ({ seed, ...violation })),
 });
 

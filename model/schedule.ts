@@ -18,14 +18,14 @@ export interface Outcome {
   seed: number;
   violations: Violation[];
   counts: Counts;
-  /** Virtual milliseconds: of all of it; and from the calm until no floor was missed that could be held. */
+  /** Virtual milliseconds: of all of it; and the longest that, in the calm, a floor was missed that could be held. */
   lasted: number;
-  repairedAfter: number;
+  longestRepair: number;
   turns: number;
   lines: string[];
 }
 
-/** Virtual milliseconds after the calm has come. */
+/** Virtual milliseconds, in the calm. */
 const FLOOR_REPAIRED_WITHIN = 15_000;
 const ALL_WELL_WITHIN = 500_000;
 const WELL_AT_LEAST = 4000;
@@ -56,7 +56,8 @@ export async function runSchedule(
   let calmSince = Infinity;
   let isOver = false;
   let evaluated = false;
-  let repairedAfter = 0;
+  let missedSince: number | undefined;
+  let longestRepair = 0;
   const violated = (rule: string, message: string): void =>
     void observer.violations.push({ rule, at: loop.time, message });
   if (traced) {
@@ -204,8 +205,10 @@ export async function runSchedule(
     const fleets = world.allowed.filter(({ passive }) => !passive);
     const missed = fleets.flatMap((resource) => floorsMissed(observer, resource, cluster));
     const out = fleets.flatMap((resource) => outWithoutEnd(resource, world.manifests.resources, cluster));
-    if (missed.length > 0) repairedAfter = calmFor;
-    if (missed.length > 0 && calmFor > FLOOR_REPAIRED_WITHIN) violated('B7', missed.join('; '));
+    missedSince = missed.length === 0 ? undefined : (missedSince ?? loop.time);
+    const missedFor = missedSince === undefined ? 0 : loop.time - missedSince;
+    longestRepair = Math.max(longestRepair, missedFor);
+    if (missedFor > FLOOR_REPAIRED_WITHIN) violated('B7', missed.join('; '));
     else if (calmFor > ALL_WELL_WITHIN) {
       if (out.length > 0) violated('A7', `left out: ${out.join(', ')}`);
       if (!evaluated) violated('W7', 'no evaluation was completed any more');
@@ -243,12 +246,19 @@ export async function runSchedule(
 
   await loop.run(() => !isOver && observer.violations.every(({ rule }) => tolerated.includes(rule)));
   for (const { rule, message } of observer.violations) trace('OBSERVER', `${rule}: ${message}`);
+  for (const { metadata, status } of cluster.pods.values()) {
+    const { name, labels, annotations, deletionTimestamp } = metadata;
+    trace(
+      'at the end',
+      `${name} ${JSON.stringify({ labels, annotations, deletionTimestamp, ...status.conditions[0] })}`,
+    );
+  }
   return {
     seed,
     violations: observer.violations,
     counts: observer.counts,
     lasted: loop.time,
-    repairedAfter,
+    longestRepair,
     turns: loop.turns,
     lines,
   };
