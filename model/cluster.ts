@@ -145,7 +145,7 @@ export class Cluster {
 
   /** The API as one process sees it. */
   connect(process: Process, others: (path: string) => unknown): ApiServer {
-    const { loop, random } = this.#network;
+    const { random } = this.#network;
     const request = async (method: string, path: string, options: RequestOptions = {}): Promise<unknown> => {
       const timeout = options.timeout ?? (method === 'GET' ? 10_000 : 5000);
       // Status is no part of what is looked at here, and costs much to compose: its first write is never answered.
@@ -154,18 +154,15 @@ export class Cluster {
       let sent: Sent = { holder: undefined, sight: undefined, late: false };
       if (isWrite) {
         const { faults } = this.#network;
+        if (options.deadline !== undefined && random.chance(faults.frozenBeforeWrite))
+          await this.#standStill(process, 'before a write');
         const calledAt = performance.now();
         // It may have to wait for a connection.
         if (random.chance(faults.slow / 4)) await this.#pass(process, random.between(0, 1900));
         if (performance.now() - calledAt >= timeout) throw new ApiError(0, 'Timeout', 'no answer');
         if (options.deadline !== undefined && performance.now() > options.deadline.at) throw new DeadlinePassed('late');
         const frozen = options.deadline !== undefined && random.chance(faults.frozenAtSocket);
-        if (frozen) {
-          const length = random.between(1000, 9000);
-          this.#network.trace(process.name, `stands still at the socket for ${Math.round(length)} ms`);
-          process.frozenUntil = loop.time + length;
-          await this.#pass(process, 0);
-        }
+        if (frozen) await this.#standStill(process, 'at the socket');
         const holder = holding.getStore();
         sent = this.#observer.left(options.deadline === undefined ? undefined : holder, frozen);
       }
@@ -214,6 +211,13 @@ export class Cluster {
     };
   }
 
+  async #standStill(process: Process, where: string): Promise<void> {
+    const { loop, random, trace } = this.#network;
+    const length = random.chance(0.4) ? random.between(500, 5000) : random.between(5000, 12_000);
+    trace(process.name, `stands still ${where} for ${Math.round(length)} ms`);
+    process.frozenUntil = loop.time + length;
+    await this.#pass(process, 0);
+  }
   #pass(process: Process, delay: number): Promise<void> {
     return new Promise((resolve) => void this.#network.loop.after(delay, resolve, process));
   }

@@ -17,6 +17,8 @@ export interface Faults {
   /** A process stands still, or dies, at a turn. */
   frozen: number;
   crashed: number;
+  /** It stands still, for seconds, just before it sends a write. */
+  frozenBeforeWrite: number;
   /** W8: a process stands still between its last look at the clock and the socket. */
   frozenAtSocket: number;
   detectorFails: number;
@@ -32,6 +34,7 @@ export const CALM: Faults = {
   duplicated: 0,
   frozen: 0,
   crashed: 0,
+  frozenBeforeWrite: 0,
   frozenAtSocket: 0,
   detectorFails: 0,
   evictionRefused: 0,
