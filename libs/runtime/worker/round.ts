@@ -121,7 +121,8 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
       durationMilliseconds: Math.max(0, monotonic() - receivedAt),
     });
     try {
-      const tooLate = () => monotonic() - receivedAt > shape.longestTimeout(work) + GIVE_UP_SLACK;
+      const patience = shape.longestTimeout(work) + GIVE_UP_SLACK;
+      const tooLate = () => monotonic() - receivedAt > patience;
       if (tooLate()) return { ending: ending('givenUp'), results: {} };
       const gathered = await shape.gather(work, { log });
       if (tooLate()) return { ending: ending('givenUp'), results: {} };

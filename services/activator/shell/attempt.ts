@@ -2,21 +2,22 @@
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { EDITS, guardedPatch, marksOf, type Edit } from '@kubervisor/shared/pods/codec';
 import { LABEL } from '@kubervisor/shared/pods/keys';
-import type { WithheldReason } from '@kubervisor/shared/reasons';
-import type { Deadline, Kubernetes, KillResult, PatchResult } from '@kubervisor/runtime/kubernetes/client';
+import type { Deadline, Kubernetes } from '@kubervisor/runtime/kubernetes/client';
+import {
+  isUncertain,
+  sendBefore,
+  WITHHELD_BY,
+  type Attempted,
+  type AttemptResult,
+} from '@kubervisor/runtime/worker/attempt';
 import { problemOf } from '@kubervisor/runtime/worker/problem';
 import type { Held, PlannedKill } from '../core/decide-activations.ts';
 import type { Step } from '../core/report.ts';
 
-export type StepResult = PatchResult | KillResult;
-
-export interface Attempt {
+export interface Attempt extends Attempted {
   step: Step;
   /** Milliseconds since 1970, as written to the pod. */
   at: number;
-  /** When its answer came, or the word that none will, on the monotonic clock. It may have waited for a connection: no request left later than this. */
-  endedAt: number;
-  result: StepResult;
 }
 
 export interface AttemptPorts {
@@ -31,16 +32,8 @@ export async function attemptStep(
   deadline: Deadline,
   { kubernetes, monotonic }: AttemptPorts,
 ): Promise<Attempt> {
-  const send = async (request: () => Promise<StepResult>): Promise<StepResult> => {
-    if (monotonic() >= deadline.at) return { result: 'deadline' };
-    try {
-      // The client looks at the deadline once more, immediately before the request leaves.
-      return await request();
-    } catch (error) {
-      return { result: 'failed', message: problemOf(error), uncertain: true };
-    }
-  };
-  const kill = async (planned: PlannedKill): Promise<StepResult> => {
+  const send = (request: () => Promise<AttemptResult>) => sendBefore(deadline, monotonic, request);
+  const kill = async (planned: PlannedKill): Promise<AttemptResult> => {
     if (monotonic() >= deadline.at) return { result: 'deadline' };
     let found: Pod | undefined;
     try {
@@ -51,7 +44,7 @@ export async function attemptStep(
     if (found === undefined || found.uid !== planned.pod.uid) return { result: 'gone' };
     if (!mayStillBeKilled(found, planned.pod)) return { result: 'changed' };
     const pod = found;
-    return send(() =>
+    return send(async () =>
       planned.policy === 'evict' ? kubernetes.evictPod(pod, deadline) : kubernetes.deletePod(pod, deadline),
     );
   };
@@ -59,7 +52,7 @@ export async function attemptStep(
   const result =
     step.action === 'killed'
       ? await kill(step.planned)
-      : await send(() => kubernetes.patchPod(pod, guardedPatch(pod, editOf(step.action, pod, at)), deadline));
+      : await send(async () => kubernetes.patchPod(pod, guardedPatch(pod, editOf(step.action, pod, at)), deadline));
   return { step, at, endedAt: monotonic(), result };
 }
 
@@ -83,9 +76,6 @@ function mayStillBeKilled(found: Pod, listed: Pod): boolean {
 
 export const isDone = ({ result }: Attempt): boolean => result.result === 'patched' || result.result === 'killed';
 
-/** No answer came: it may have taken effect, or may yet. */
-export const isUncertain = ({ result }: Attempt): boolean => result.result === 'failed' && result.uncertain === true;
-
 /** Nothing came of it, so its place is free for another pod of the same round; but a refused eviction says nothing good of the next. */
 export const leavesPlace = (attempt: Attempt): boolean =>
   ['changed', 'gone', 'failed'].includes(attempt.result.result) && !isUncertain(attempt);
@@ -105,14 +95,6 @@ export function tookEffect({ step, at }: Attempt, found: Pod | undefined): boole
   }
 }
 
-const REASONS = {
-  changed: 'Changed',
-  gone: 'Gone',
-  deadline: 'Deadline',
-  failed: 'PatchFailed',
-  refused: 'EvictionRefused',
-} as const satisfies Partial<Record<StepResult['result'], WithheldReason>>;
-
 /** Undefined where it was done. */
 export function heldBy({ step: { planned }, result }: Attempt): Held | undefined {
   if (result.result === 'patched' || result.result === 'killed') return undefined;
@@ -120,7 +102,7 @@ export function heldBy({ step: { planned }, result }: Attempt): Held | undefined
   return {
     pod,
     ...(breaker !== undefined && { breaker }),
-    reason: REASONS[result.result],
+    reason: WITHHELD_BY[result.result],
     ...('message' in result && { message: result.message }),
     enforced,
   };

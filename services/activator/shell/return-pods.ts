@@ -6,16 +6,15 @@ import { resolveSpec } from '@kubervisor/shared/crd/resolve';
 import type { ReturnedPod } from '@kubervisor/shared/events/activation-completed';
 import type { Withheld } from '@kubervisor/shared/events/common';
 import type { WorkActivate } from '@kubervisor/shared/events/work-activate';
-import { selectorString } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
-import { PATCH_TIMEOUT } from '@kubervisor/shared/policy/claim';
 import type { Kubernetes } from '@kubervisor/runtime/kubernetes/client';
+import { isUncertain, settledAt } from '@kubervisor/runtime/worker/attempt';
 import { concurrently, PATCHES_AT_ONCE } from '@kubervisor/runtime/worker/concurrently';
-import { problemOf } from '@kubervisor/runtime/worker/problem';
+import { listPods } from '@kubervisor/runtime/worker/list-pods';
 import type { Acted, ClaimedContext, RoundPorts } from '@kubervisor/runtime/worker/round';
 import { decideActivations, type ActivationDecision } from '../core/decide-activations.ts';
 import { returnedPod, stepsOf, withheldPod, type Step } from '../core/report.ts';
-import { attemptStep, heldBy, isDone, isUncertain, leavesPlace, tookEffect, type Attempt } from './attempt.ts';
+import { attemptStep, heldBy, isDone, leavesPlace, tookEffect, type Attempt } from './attempt.ts';
 import type { ActivatorMetrics } from './metrics.ts';
 import { tellReturn } from './tell-return.ts';
 
@@ -41,7 +40,6 @@ export async function returnPods(
 ): Promise<Acted<RoundResult>> {
   const { kubernetes, now, monotonic } = ports;
   const { log, deadline } = context;
-  const { resource, selector } = work;
   const resolved = resolveSpec(work.spec);
   const errors: string[] = [];
   const telling: Promise<void>[] = [];
@@ -83,14 +81,9 @@ export async function returnPods(
   };
 
   async function list(purpose: string): Promise<boolean> {
-    try {
-      pods = await kubernetes.listPods(resource.namespace, selectorString(selector));
-      return true;
-    } catch (error) {
-      log.error({ err: error, purpose }, 'pods could not be listed');
-      errors.push(`list of pods for ${purpose}: ${problemOf(error)}`);
-      return false;
-    }
+    const found = await listPods(work, purpose, kubernetes, context, errors);
+    if (found !== undefined) pods = found;
+    return found !== undefined;
   }
 
   function decide(at: number): ActivationDecision {
@@ -125,8 +118,7 @@ export async function returnPods(
   async function resolveUncertain(): Promise<void> {
     const uncertain = attempts.filter(isUncertain);
     if (uncertain.length === 0) return;
-    // What was sent left before its attempt ended, and before the deadline.
-    const over = Math.min(deadline.at, Math.max(...uncertain.map(({ endedAt }) => endedAt))) + PATCH_TIMEOUT;
+    const over = settledAt(uncertain, deadline);
     if (over > monotonic()) await ports.wait(over - monotonic());
     if (!(await list('what got no answer'))) return;
     const byUid = new Map(pods.map((pod) => [pod.uid, pod]));

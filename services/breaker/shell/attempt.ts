@@ -3,16 +3,13 @@ import type { Withheld } from '@kubervisor/shared/events/common';
 import { EDITS, guardedPatch, marksOf } from '@kubervisor/shared/pods/codec';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import type { Deadline, Kubernetes, PatchResult } from '@kubervisor/runtime/kubernetes/client';
-import { problemOf } from '@kubervisor/runtime/worker/problem';
+import { isUncertain, sendBefore, WITHHELD_BY, type Attempted } from '@kubervisor/runtime/worker/attempt';
 import type { Break } from '../core/decide-breaks.ts';
 
-export interface Attempt {
+export interface Attempt extends Attempted<PatchResult> {
   decided: Break;
   /** Milliseconds since 1970, as written to the pod. */
   at: number;
-  /** When its answer came, or the word that none will, on the monotonic clock. It may have waited for a connection: no request left later than this. */
-  endedAt: number;
-  result: PatchResult;
 }
 
 /** Never throws. Nothing is sent once the deadline has passed. */
@@ -22,20 +19,12 @@ export async function attemptBreak(
   deadline: Deadline,
   { kubernetes, monotonic }: { kubernetes: Pick<Kubernetes, 'patchPod'>; monotonic(): number },
 ): Promise<Attempt> {
-  const attempt = (result: PatchResult): Attempt => ({ decided, at, endedAt: monotonic(), result });
-  if (monotonic() >= deadline.at) return attempt({ result: 'deadline' });
   const { pod } = decided;
-  try {
-    const operations = guardedPatch(pod, EDITS.break(pod, { ...decided, at }));
-    // The client looks at the deadline once more, immediately before the request leaves.
-    return attempt(await kubernetes.patchPod(pod, operations, deadline));
-  } catch (error) {
-    return attempt({ result: 'failed', message: problemOf(error), uncertain: true });
-  }
+  const result = await sendBefore(deadline, monotonic, async () =>
+    kubernetes.patchPod(pod, guardedPatch(pod, EDITS.break(pod, { ...decided, at })), deadline),
+  );
+  return { decided, at, endedAt: monotonic(), result };
 }
-
-/** No answer came: the patch may have taken effect, or may yet. */
-export const isUncertain = ({ result }: Attempt): boolean => result.result === 'failed' && result.uncertain === true;
 
 /** What the floor counts as out: to count too many breaks one pod too few, to count too few crosses the floor. */
 export const mayHaveLeft = (attempt: Attempt): boolean => attempt.result.result === 'patched' || isUncertain(attempt);
@@ -46,8 +35,6 @@ export function bearsBreakOf(pod: Pod, { decided, at }: Attempt): boolean {
   return traffic === 'no' && strategy === decided.breaker && breakAt === at;
 }
 
-const REASONS = { changed: 'Changed', gone: 'Gone', deadline: 'Deadline', failed: 'PatchFailed' } as const;
-
 /** Undefined where the pod was broken. */
 export function withheldOf({ decided, result }: Attempt): Withheld | undefined {
   if (result.result === 'patched') return undefined;
@@ -56,7 +43,7 @@ export function withheldOf({ decided, result }: Attempt): Withheld | undefined {
     pod: pod.name,
     uid: pod.uid,
     breaker,
-    reason: REASONS[result.result],
+    reason: WITHHELD_BY[result.result],
     enforced,
     ...(result.result === 'failed' && { message: result.message.slice(0, 1024) }),
   };

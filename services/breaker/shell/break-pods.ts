@@ -3,17 +3,16 @@
  * is decided last, on the fleet as simulated, and touches nothing (A6).
  */
 import type { WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
-import { selectorString } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
-import { PATCH_TIMEOUT } from '@kubervisor/shared/policy/claim';
 import type { Kubernetes } from '@kubervisor/runtime/kubernetes/client';
+import { isUncertain, settledAt } from '@kubervisor/runtime/worker/attempt';
 import { concurrently, PATCHES_AT_ONCE } from '@kubervisor/runtime/worker/concurrently';
-import { problemOf } from '@kubervisor/runtime/worker/problem';
+import { listPods } from '@kubervisor/runtime/worker/list-pods';
 import type { Acted, ClaimedContext, RoundPorts } from '@kubervisor/runtime/worker/round';
 import { decideBreaks, type BreakDecision } from '../core/decide-breaks.ts';
 import { brokenPod, NOTHING_DONE, type RoundResult } from '../core/report.ts';
 import { podsAsSimulated } from '../core/simulation.ts';
-import { attemptBreak, bearsBreakOf, isUncertain, mayHaveLeft, withheldOf, type Attempt } from './attempt.ts';
+import { attemptBreak, bearsBreakOf, mayHaveLeft, withheldOf, type Attempt } from './attempt.ts';
 import type { Gathered } from './gather.ts';
 import type { BreakerMetrics } from './metrics.ts';
 import { tellBreak } from './tell-break.ts';
@@ -78,14 +77,9 @@ export async function breakPods(
   }
 
   async function list(purpose: string): Promise<boolean> {
-    try {
-      pods = await kubernetes.listPods(resource.namespace, selectorString(selector));
-      return true;
-    } catch (error) {
-      log.error({ err: error, purpose }, 'pods could not be listed');
-      errors.push(`list of pods for ${purpose}: ${problemOf(error)}`);
-      return false;
-    }
+    const found = await listPods(work, purpose, kubernetes, context, errors);
+    if (found !== undefined) pods = found;
+    return found !== undefined;
   }
 
   function decide(enforcing: boolean, fleet: readonly Pod[], at: number): BreakDecision {
@@ -129,9 +123,7 @@ export async function breakPods(
   async function resolveUncertain(): Promise<void> {
     const uncertain = attempts.filter(isUncertain);
     if (uncertain.length === 0) return;
-    // What was sent left before its attempt ended, and before the deadline.
-    const over = Math.min(deadline.at, Math.max(...uncertain.map(({ endedAt }) => endedAt))) + PATCH_TIMEOUT;
-    await ports.wait(Math.max(0, over - monotonic()));
+    await ports.wait(Math.max(0, settledAt(uncertain, deadline) - monotonic()));
     if (!(await list('the patches without an answer'))) return;
     const byUid = new Map(pods.map((pod) => [pod.uid, pod]));
     for (const attempt of uncertain) {
