@@ -26,7 +26,7 @@ export interface ServiceView {
   namespace: string;
   name: string;
   uid: string;
-  selector: Selector | undefined;
+  selector?: Selector | undefined;
 }
 
 /** A resource with everything that follows from its spec, its Service and its rivals. */

@@ -145,7 +145,7 @@ export function watchCluster(
         view = {
           supervised: superviseNamespace(
             resources.byNamespace(namespace),
-            new Map(servicesHere.map((service) => [service.name, { ...service, selector: service.selector }])),
+            new Map(servicesHere.map((service) => [service.name, service])),
           ),
           activatedSelectors: servicesHere.flatMap((service) => {
             const selector = isActivated(service.selector) ? fleetSelector(service.selector) : undefined;

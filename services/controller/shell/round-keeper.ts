@@ -233,6 +233,12 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       return dueAt <= at;
     };
 
+    // The fact of a round, or the lack of one, wakes the resource; the clock knows when the lack is certain.
+    const awaitEnd = (kind: WorkKind): void => {
+      const answer = permission(kept.clocks[kind], period, at);
+      if (!answer.may) next = Math.min(next, answer.at);
+    };
+
     if (allowed('evaluate', nextDue(kept.schedule))) {
       const taken = takeDue(kept.schedule, resolved.breakers, kept.uid, at);
       kept.schedule = taken.schedule;
@@ -251,9 +257,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
           stamp(id),
         ),
       );
-      // Its fact, or the lack of one, wakes the resource; the clock knows when the lack is certain.
-      const answer = permission(kept.clocks.evaluate, period, at);
-      if (!answer.may) next = Math.min(next, answer.at);
+      awaitEnd('evaluate');
     }
     const wallDue = activationDueAt({ supervised, resolved, pods, memory: kept.memory, now: now() });
     const activationDue = wallDue === undefined ? undefined : at + (wallDue - now());
@@ -267,8 +271,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
           stamp(id),
         ),
       );
-      const answer = permission(kept.clocks.activate, period, at);
-      if (!answer.may) next = Math.min(next, answer.at);
+      awaitEnd('activate');
     }
     if (next < Infinity) wake(kept, next);
     options.changed(kept, supervised);
@@ -279,10 +282,13 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   function onMissing(kept: Kept, kind: WorkKind): void {
     log.warn(fieldsOf(kept, kind), 'round ended without a fact');
     options.roundEnded(kind, 'missing', kept);
+    cameToNothing(kept, kind);
+  }
+
+  /** A round without a fact, or one that was never sent. */
+  function cameToNothing(kept: Kept, kind: WorkKind): void {
     kept.memory = rememberMissing(kept.memory, kind);
-    if (kind === 'evaluate') {
-      kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
-    }
+    if (kind === 'evaluate') kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
   }
 
   function publish(
@@ -326,8 +332,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         kept.awaited.delete(id);
         const claim = { outcome: 'notTried', revision: 0 } as const;
         kept.clocks[kind] = factSeen(kept.clocks[kind], { round: id, claim, outcome: 'failed' }, period, monotonic());
-        kept.memory = rememberMissing(kept.memory, kind);
-        if (kind === 'evaluate') kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
+        cameToNothing(kept, kind);
         step(kept);
       },
     );
