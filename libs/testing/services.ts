@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { bundle } from '../../scripts/bundle.ts';
 import { guardFolder, makeFolder, removeFolder, startChild, type Child } from './servers/child.ts';
 
 export const SERVICES = ['controller', 'breaker', 'activator', 'detector'] as const;
@@ -18,21 +18,8 @@ function bundled(): Promise<string> {
   bundles ??= (async () => {
     const folder = makeFolder('services');
     guardFolder(folder);
-    await build({
-      entryPoints: Object.fromEntries(SERVICES.map((name) => [name, join(root, 'services', name, 'main.ts')])),
-      outdir: folder,
-      outExtension: { '.js': '.mjs' },
-      bundle: true,
-      platform: 'node',
-      target: 'node24',
-      format: 'esm',
-      conditions: ['source'],
-      sourcemap: true,
-      banner: {
-        js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-      },
-      logLevel: 'warning',
-    });
+    const mains = SERVICES.map((name) => [name, join(root, 'services', name, 'main.ts')]);
+    await bundle(Object.fromEntries(mains), folder, '.mjs');
     return folder;
   })();
   return bundles;
