@@ -88,6 +88,5 @@ export const status = z.object({
 
 export type KubervisorServiceStatus = z.infer<typeof status>;
 export type StatusCondition = z.infer<typeof condition>;
-export type StatusPodCount = z.infer<typeof podCount>;
 export type BreakerStatus = z.infer<typeof breakerStatus>;
 export type PodStatus = z.infer<typeof podStatus>;

@@ -63,8 +63,5 @@ export const detectorInfo = z.object({
 });
 
 export type JudgedPod = z.infer<typeof judgedPod>;
-export type VerdictRequest = z.infer<typeof verdictRequest>;
 export type Outcome = z.infer<typeof outcome>;
 export type Verdict = z.infer<typeof verdict>;
-export type VerdictResponse = z.infer<typeof verdictResponse>;
-export type DetectorInfo = z.infer<typeof detectorInfo>;

@@ -1,5 +1,6 @@
 /** Pieces that several events share. */
 import * as z from 'zod';
+import { spec } from '../crd/kubervisor-service.ts';
 import { TRANSITIONS, WITHHELD, type TransitionReason, type WithheldReason } from '../reasons.ts';
 
 export const time = z.iso.datetime({ offset: true });
@@ -43,6 +44,20 @@ export const simulatedPod = z.object({
   activatedAt: time.optional(),
   reason: z.string().optional(),
 });
+
+/** What every piece of work begins with. */
+export const work = {
+  round,
+  resource,
+  spec,
+  /** The Service's selector without our key; never empty. */
+  selector,
+  /** The Service's selector holds our key. If not, every breaker runs as dry run (A6). */
+  active: z.boolean(),
+  /** The claim that this round supersedes; 0 = none (W3). */
+  claimRevision: z.int().min(0),
+  simulated: z.array(simulatedPod),
+};
 
 export type Round = z.infer<typeof round>;
 export type ResourceRef = z.infer<typeof resource>;

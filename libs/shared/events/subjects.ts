@@ -5,7 +5,6 @@ import type { FactType } from './facts.ts';
 const token = (name: string): string => name.replaceAll('.', '_');
 
 export type WorkKind = 'evaluate' | 'activate';
-export const WORK_KINDS = ['evaluate', 'activate'] as const;
 
 interface Named {
   namespace: string;

@@ -1,6 +1,5 @@
 /** Controller → one activator: look at who is out of this Service now. It names the Service, never pods (W1). */
 import * as z from 'zod';
-import { spec } from '../crd/kubervisor-service.ts';
 import * as common from './common.ts';
 import { defineEvent } from './envelope.ts';
 
@@ -8,13 +7,7 @@ export const workActivate = defineEvent(
   'work.activate',
   1,
   z.object({
-    round: common.round,
-    resource: common.resource,
-    spec,
-    selector: common.selector,
-    active: z.boolean(),
-    claimRevision: z.int().min(0),
-    simulated: z.array(common.simulatedPod),
+    ...common.work,
     /** A5: kills that were refused before; the leader remembers when the next may be tried, for pods hold no mark of it. */
     refusedKills: z.array(z.object({ uid: z.string(), refusals: z.int().min(1), nextAttempt: common.time })),
   }),
