@@ -3,9 +3,10 @@ import { PATHS, pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import { EDITS, guardedPatch, type Edit } from '@kubervisor/shared/pods/codec';
 import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
+import { startServices } from '@kubervisor/testing/services';
 import { startDetectorStub } from './detector-stub.ts';
 import { mean, type Figure } from './figures.ts';
-import { createFleet, leave, patchAll, startServices, supervise, type Stage } from './stage.ts';
+import { createFleet, leave, patchAll, supervise, type Stage } from './stage.ts';
 
 const PODS = 1000;
 

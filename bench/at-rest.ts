@@ -1,11 +1,12 @@
 /** What reaches the API server while ten Services are evaluated once a second and all of them are well: the lease, and nothing else. */
 import { readFileSync } from 'node:fs';
 import { LABEL } from '@kubervisor/shared/pods/keys';
+import { startServices } from '@kubervisor/testing/services';
 import { startCountingProxy } from './counting-proxy.ts';
 import { startDetectorStub } from './detector-stub.ts';
 import type { Figure } from './figures.ts';
 import { purposeOf, summaryOf, type Purpose } from './requests.ts';
-import { createFleet, leave, startServices, supervise, type Fleet, type Stage } from './stage.ts';
+import { createFleet, leave, supervise, type Fleet, type Stage } from './stage.ts';
 
 const SERVICES = 10;
 const PODS_EACH = 5;

@@ -7,9 +7,10 @@ import { MEDIA_TYPE } from '@kubervisor/runtime/kubernetes/api-server';
 import { EDITS, guardedPatch, type Edit } from '@kubervisor/shared/pods/codec';
 import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
+import { startServices } from '@kubervisor/testing/services';
 import { startDetectorStub, type DetectorStub } from './detector-stub.ts';
 import { percentile, type Figure } from './figures.ts';
-import { createFleet, leave, startServices, supervise, type Fleet, type Stage } from './stage.ts';
+import { createFleet, leave, supervise, type Fleet, type Stage } from './stage.ts';
 
 const SIZES = [5, 25, 100, 1000];
 /** The first rounds warm up connections and compilers, ours and the bound's. */

@@ -2,9 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { LABEL } from '@kubervisor/shared/pods/keys';
+import { startServices } from '@kubervisor/testing/services';
 import { startDetectorStub } from './detector-stub.ts';
 import type { Figure } from './figures.ts';
-import { createFleet, leave, startServices, supervise, type Stage } from './stage.ts';
+import { createFleet, leave, supervise, type Stage } from './stage.ts';
 
 const SIZES = [0, 1000, 5000];
 /** Of the load, before it is looked at: so many evaluations, of a second each. */

@@ -1,4 +1,4 @@
-/** What every benchmark stands on: a Kubernetes API, a nats-server, one client of our own, fleets, and the four services. */
+/** What every benchmark stands on: a Kubernetes API, a nats-server, one client of our own, and fleets. */
 import { pino } from 'pino';
 import { MEDIA_TYPE } from '@kubervisor/runtime/kubernetes/api-server';
 import { connectKubernetes, type Kubernetes } from '@kubervisor/runtime/kubernetes/client';
@@ -7,11 +7,10 @@ import { watchCollection, type Collection } from '@kubervisor/runtime/kubernetes
 import { concurrently, PATCHES_AT_ONCE } from '@kubervisor/runtime/worker/concurrently';
 import { API_VERSION, KIND, type KubervisorServiceSpecInput } from '@kubervisor/shared/crd/kubervisor-service';
 import { readPod, type JsonPatchOperation } from '@kubervisor/shared/pods/codec';
-import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { changeDeployment, createWorkload, DEPLOYMENTS } from '@kubervisor/testing/kubernetes/workload';
 import { startNats, type NatsServer } from '@kubervisor/testing/servers/nats';
-import { SERVICES, startService, type ServiceName, type ServiceProcess } from '@kubervisor/testing/services';
 
 export interface Stage {
   readonly cluster: TestCluster;
@@ -73,30 +72,7 @@ export async function createFleet(
   { replicas, activated = true }: FleetOptions,
 ): Promise<Fleet> {
   const { api } = kubernetes;
-  const traffic = activated ? { [LABEL.traffic]: 'yes' } : {};
-  await api.request('POST', pathIn('/api/v1/services', namespace), {
-    body: {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name },
-      spec: { selector: { app: name, ...traffic }, ports: [{ name: 'http', port: 80 }] },
-    },
-  });
-  await api.request('POST', pathIn('/apis/apps/v1/deployments', namespace), {
-    body: {
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels: { app: name } },
-        template: {
-          metadata: { labels: { app: name, ...traffic } },
-          spec: { containers: [{ name: 'app', image: 'app' }], terminationGracePeriodSeconds: 0 },
-        },
-      },
-    },
-  });
+  await createWorkload({ api }, { namespace, name, replicas: 0, activated });
 
   interface Waiting {
     holds: (pod: Pod) => boolean;
@@ -144,10 +120,7 @@ export async function createFleet(
       if (count === 0 && wait.found.size === 0 && waits.delete(wait)) wait.resolve(performance.now());
     });
   const scale = async (to: number): Promise<void> => {
-    await api.request('PATCH', pathIn('/apis/apps/v1/deployments', namespace, name), {
-      body: { spec: { replicas: to } },
-      contentType: MEDIA_TYPE.mergePatch,
-    });
+    await changeDeployment({ api }, { namespace, name }, { replicas: to });
     await when(to, (pod) => pod.ready && !pod.terminating, FLEET_WITHIN);
   };
   await scale(replicas);
@@ -165,7 +138,7 @@ export async function createFleet(
         propagationPolicy: 'Background',
         gracePeriodSeconds: 0,
       };
-      await api.request('DELETE', pathIn('/apis/apps/v1/deployments', namespace, name), { body: options });
+      await api.request('DELETE', pathIn(DEPLOYMENTS, namespace, name), { body: options });
       await api.request('DELETE', pathIn('/api/v1/services', namespace, name));
       await api.request('DELETE', pathIn(PATHS.pods, namespace), { body: options, timeout: FLEET_WITHIN });
       await when(0, () => true, FLEET_WITHIN);
@@ -207,52 +180,6 @@ export async function leave(
   { namespace, name }: Pick<Fleet, 'namespace' | 'name'>,
 ): Promise<void> {
   await kubernetes.api.request('DELETE', pathIn(PATHS.kubervisorServices, namespace, name));
-}
-
-export interface ServicesOptions {
-  namespaces: readonly string[];
-  /** In place of our own detector service, which is then not started. */
-  detectorUrl?: string;
-  /** In place of the cluster's, for the three that talk to Kubernetes. */
-  kubeconfig?: string;
-}
-
-export interface Services {
-  readonly processes: readonly ServiceProcess[];
-  stop(): Promise<void>;
-}
-
-/** One process of each service, configured as a release is (but for the port, and who may be asked). */
-export async function startServices(
-  { cluster, nats }: Pick<Stage, 'cluster' | 'nats'>,
-  { namespaces, detectorUrl, kubeconfig = cluster.kubeconfig }: ServicesOptions,
-): Promise<Services> {
-  const processes: ServiceProcess[] = [];
-  const common = { LOG_LEVEL: 'info', NODE_OPTIONS: '' };
-  const connected = { ...common, KUBECONFIG: kubeconfig, NATS_URL: nats.url };
-  const start = async (service: ServiceName, env: Record<string, string>): Promise<ServiceProcess> => {
-    const process = await startService(service, `${service}-bench`, env);
-    processes.push(process);
-    return process;
-  };
-  const stop = async (): Promise<void> => {
-    await Promise.all(processes.map((process) => process.stop()));
-  };
-  try {
-    const url = detectorUrl ?? (await start('detector', { ...common, DETECTOR_ALLOW: '127.0.0.1:*' })).url;
-    await start('controller', {
-      ...connected,
-      WATCH_NAMESPACES: namespaces.join(','),
-      LEASE_NAMESPACE: namespaces[0] ?? 'default',
-    });
-    await start('breaker', { ...connected, DETECTOR_URL: url });
-    await start('activator', connected);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  processes.sort((one, other) => SERVICES.indexOf(one.service) - SERVICES.indexOf(other.service));
-  return { processes, stop };
 }
 
 /** Patches as bare as can be: no look before, none after, the answer read and thrown away. Returns the milliseconds of all together. */

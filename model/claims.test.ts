@@ -16,7 +16,7 @@ import { Nats } from './nats.ts';
 import { CALM, Network } from './network.ts';
 import { Observer } from './observer.ts';
 import { createPorts } from './ports.ts';
-import { Random } from './random.ts';
+import { Random } from '@kubervisor/testing/random';
 import { View } from './view.ts';
 
 const SELECTOR = { app: 'cart' };

@@ -1,6 +1,6 @@
 /** Requests between processes and servers, and everything that may become of them on the way. */
 import type { EventLoop, Process } from './event-loop.ts';
-import type { Random } from './random.ts';
+import type { Random } from '@kubervisor/testing/random';
 
 /** How bad a schedule is. Shares of all cases; 0 in the calm with which each schedule ends. */
 export interface Faults {

@@ -10,7 +10,7 @@ import { Nats } from './nats.ts';
 import { CALM, Network } from './network.ts';
 import { Observer, type Allowed, type Counts, type Violation } from './observer.ts';
 import { createPorts, NO_METRICS } from './ports.ts';
-import { Random } from './random.ts';
+import { Random } from '@kubervisor/testing/random';
 import { View } from './view.ts';
 import { createWorld } from './world.ts';
 

@@ -4,7 +4,7 @@ import { NAMESPACE, type Cluster } from './cluster.ts';
 import { EPOCH } from './event-loop.ts';
 import type { Faults } from './network.ts';
 import type { Allowed } from './observer.ts';
-import type { Random } from './random.ts';
+import type { Random } from '@kubervisor/testing/random';
 import type { Manifests } from './view.ts';
 
 /** How the world around misbehaves. */

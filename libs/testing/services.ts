@@ -119,3 +119,54 @@ export async function startService(
     metrics: async () => (await fetch(`${url}/metrics`)).text(),
   };
 }
+
+export interface ServicesOptions {
+  namespaces: readonly string[];
+  /** Processes of each; one unless told. */
+  counts?: Partial<Readonly<Record<ServiceName, number>>>;
+  /** In place of our own detector service, which is then not started. */
+  detectorUrl?: string;
+  /** In place of the cluster's, for the three that talk to Kubernetes. */
+  kubeconfig?: string;
+  /** NODE_OPTIONS; none unless told. */
+  nodeOptions?: string;
+}
+
+export interface Services {
+  readonly processes: readonly ServiceProcess[];
+  stop(): Promise<void>;
+}
+
+/** The services, configured as a release is (but for the port, and who may be asked). Of two controllers the first leads. */
+export async function startServices(
+  { cluster, nats }: { cluster: { kubeconfig: string }; nats: { url: string } },
+  { namespaces, counts = {}, detectorUrl, kubeconfig = cluster.kubeconfig, nodeOptions = '' }: ServicesOptions,
+): Promise<Services> {
+  const processes: ServiceProcess[] = [];
+  const common = { LOG_LEVEL: 'info', NODE_OPTIONS: nodeOptions };
+  const connected = { ...common, KUBECONFIG: kubeconfig, NATS_URL: nats.url };
+  const start = async (service: ServiceName, envOf: (index: number) => Record<string, string>): Promise<void> => {
+    for (let index = 0; index < (counts[service] ?? 1); index++)
+      processes.push(await startService(service, `${service}-${index}`, envOf(index)));
+  };
+  const stop = async (): Promise<void> => {
+    await Promise.all(processes.map((process) => process.stop()));
+  };
+  try {
+    if (detectorUrl === undefined) await start('detector', () => ({ ...common, DETECTOR_ALLOW: '127.0.0.1:*' }));
+    const detectors = detectorUrl === undefined ? processes.map(({ url }) => url) : [detectorUrl];
+    await start('controller', () => ({
+      ...connected,
+      WATCH_NAMESPACES: namespaces.join(','),
+      LEASE_NAMESPACE: namespaces[0] ?? 'default',
+    }));
+    // Breakers are spread over the detectors, as a Service of Kubernetes would.
+    await start('breaker', (index) => ({ ...connected, DETECTOR_URL: detectors[index % detectors.length] ?? '' }));
+    await start('activator', () => connected);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  processes.sort((one, other) => SERVICES.indexOf(one.service) - SERVICES.indexOf(other.service));
+  return { processes, stop };
+}
