@@ -26,19 +26,16 @@ const FLOOR = 4;
 function stage(onTurn: (turn: number, first: Process) => void) {
   const loop = new EventLoop();
   const network = new Network(loop, new Random(1), CALM, () => {});
-  const observer = new Observer(
-    [
-      {
-        uid: 'uid-cart',
-        name: 'cart',
-        selector: SELECTOR,
-        passive: false,
-        defaultPauses: 1,
-        breakers: [{ name: 'errors', count: FLOOR, pauses: 1 }],
-      },
-    ],
-    () => loop.time,
-  );
+  const observer = new Observer(() => loop.time);
+  observer.resourcesAre([
+    {
+      metadata: { name: 'cart', uid: 'uid-cart', creationTimestamp: new Date(EPOCH).toISOString() },
+      spec: { service: 'cart', breakers: [{ name: 'errors', minPodsAvailableCount: FLOOR }] },
+    },
+  ]);
+  observer.servicesAre([
+    { metadata: { name: 'cart' }, spec: { selector: { ...SELECTOR, 'kubervisor/traffic': 'yes' } } },
+  ]);
   const cluster = new Cluster(network, observer);
   const nats = new Nats(network, observer);
   const labels = { 'kubervisor/name': 'cart', 'kubervisor/traffic': 'yes' };

@@ -8,7 +8,9 @@ import {
 import { jsonPatch } from '@kubervisor/kube-sandbox/patch';
 import { EPOCH, type Process } from './event-loop.ts';
 import type { Network } from './network.ts';
-import { holding, type Observer, type ObservedPod, type Sent } from './observer.ts';
+import type { Span } from './allowed.ts';
+import { holding } from './holding.ts';
+import type { Observer, ObservedPod, Sent } from './observer.ts';
 
 export interface StoredPod extends ObservedPod {
   metadata: ObservedPod['metadata'] & {
@@ -143,15 +145,16 @@ export class Cluster {
     );
   }
 
-  /** The API as one process sees it. */
-  connect(process: Process, others: (path: string) => unknown): ApiServer {
+  /** The API as one process sees it. `known`: of a controller, when stood what it decides on now; undefined of a worker. */
+  connect(process: Process, others: (path: string) => unknown, known?: () => Span): ApiServer {
     const { random } = this.#network;
     const request = async (method: string, path: string, options: RequestOptions = {}): Promise<unknown> => {
       const timeout = options.timeout ?? (method === 'GET' ? 10_000 : 5000);
       // Status is no part of what is looked at here, and costs much to compose: its first write is never answered.
       if (path.endsWith('/status')) return new Promise(() => {});
       const isWrite = method !== 'GET' && path.includes('/pods/');
-      let sent: Sent = { holder: undefined, sight: undefined, late: false };
+      const decidedOn = known?.();
+      let sent: Sent | undefined;
       if (isWrite) {
         const { faults } = this.#network;
         if (options.deadline !== undefined && random.chance(faults.frozenBeforeWrite))
@@ -163,8 +166,7 @@ export class Cluster {
         if (options.deadline !== undefined && performance.now() > options.deadline.at) throw new DeadlinePassed('late');
         const frozen = options.deadline !== undefined && random.chance(faults.frozenAtSocket);
         if (frozen) await this.#standStill(process, 'at the socket');
-        const holder = holding.getStore();
-        sent = this.#observer.left(options.deadline === undefined ? undefined : holder, frozen);
+        if (decidedOn === undefined) sent = this.#observer.left(holding.getStore(), frozen);
       }
       const transport = {
         timeout,
@@ -181,14 +183,24 @@ export class Cluster {
             );
           return answer();
         });
-      if (path !== PODS) return serve(() => this.#serve(process, method, path, options, sent, others));
-      const holder = holding.getStore();
+      const took = (before: StoredPod, after: StoredPod | undefined): void => {
+        if (sent !== undefined) {
+          const others = [...this.pods.values()];
+          this.#observer.wrote(
+            sent,
+            before,
+            after,
+            after === undefined ? others : others.map((one) => (one === before ? after : one)),
+          );
+        } else if (decidedOn !== undefined && after !== undefined) this.#observer.relabelled(decidedOn, before, after);
+      };
+      if (path !== PODS) return serve(() => this.#serve(process, method, path, options, took, others));
       const list = await serve(() => {
         const items = this.#list(String(options.query?.['labelSelector']));
-        return { items, sight: this.#observer.sight(holder, items) };
+        return { items, sight: this.#observer.sight(items) };
       });
       // What was listed counts only for who got to know it.
-      this.#observer.listed(holder, list.sight);
+      this.#observer.listed(holding.getStore(), list.sight);
       return { items: list.items };
     };
     const read = request.bind(undefined, 'GET');
@@ -234,7 +246,7 @@ export class Cluster {
     method: string,
     path: string,
     { body }: RequestOptions,
-    sent: Sent,
+    took: (before: StoredPod, after: StoredPod | undefined) => void,
     others: (path: string) => unknown,
   ): unknown {
     const { faults, random, trace } = this.#network;
@@ -256,14 +268,8 @@ export class Cluster {
         throw new ApiError(422, 'Invalid', 'the patch does not fit');
       }
       trace(process.name, `patched ${name}: ${trafficLine(pod)} → ${trafficLine(after)}`);
-      const all = [...this.pods.values()];
+      took(pod, after);
       this.#store(after);
-      this.#observer.wrote(
-        sent,
-        pod,
-        after,
-        all.map((one) => (one === pod ? after : one)),
-      );
       return after;
     }
     const { preconditions } = ((body as { deleteOptions?: unknown }).deleteOptions ?? body) as {
@@ -274,7 +280,7 @@ export class Cluster {
     if (subresource === 'eviction' && random.chance(faults.evictionRefused))
       throw new ApiError(429, 'TooManyRequests', 'a PodDisruptionBudget does not allow it');
     trace(process.name, `killed ${name}`);
-    this.#observer.wrote(sent, pod, undefined, [...this.pods.values()]);
+    took(pod, undefined);
     this.end(name);
     return {};
   }

@@ -14,7 +14,9 @@ import type { CloudEvent } from '@kubervisor/shared/events/envelope';
 import type { WorkKind } from '@kubervisor/shared/events/subjects';
 import type { Process } from './event-loop.ts';
 import type { Network } from './network.ts';
-import { holding, type Holder, type Observer } from './observer.ts';
+import type { Span } from './allowed.ts';
+import { holding } from './holding.ts';
+import type { Holder, Observer } from './observer.ts';
 
 const REQUEST_TIMEOUT = 2000;
 const WORK_AGE = 30_000;
@@ -39,6 +41,9 @@ interface Stored {
   sequence: number;
   holder: Omit<Holder, 'process' | 'broken'>;
 }
+
+const NOTHING_KNOWN: Span = { from: -Infinity, to: -Infinity };
+const named = ({ uid, name }: { uid: string; name: string }) => ({ uid, name });
 
 export class Nats {
   readonly #network: Network;
@@ -93,7 +98,8 @@ export class Nats {
     );
   }
 
-  connect(process: Process): Bus {
+  /** `known`: of a controller, when stood what it decides on now. */
+  connect(process: Process, known?: () => Span): Bus {
     const { loop, random } = this.#network;
     const isAway = (): boolean => this.#away.has(process);
     const request = <T>(longest: number, serve: () => T): Promise<T> =>
@@ -127,10 +133,11 @@ export class Nats {
 
       publish: async (subject, event, { messageId } = {}) => {
         const text = JSON.stringify(event);
+        const restsOn = known?.() ?? NOTHING_KNOWN;
         if (isAway()) throw new PublishFailed('not connected to NATS', { cause: new NotConnected() });
         await request(3000, () => {
           if (!this.#isThere) throw new StreamMissing(subject);
-          this.#store(subject, text, event.data, messageId);
+          this.#store(subject, text, event.data, messageId, restsOn);
         });
       },
       consume: (kind, handler) => {
@@ -151,7 +158,7 @@ export class Nats {
         claim: async (key, supersedes): Promise<ClaimResult> => {
           if (isAway()) throw new NotConnected();
           const holder = holding.getStore();
-          if (holder !== undefined) this.#observer.claimSent(holder, key);
+          if (holder !== undefined) this.#observer.claimSent(holder);
           const revision = await request(4000, () => {
             if (!this.#isThere) throw new PublishFailed('no bucket');
             return this.#claim(key, supersedes, holder);
@@ -191,13 +198,13 @@ export class Nats {
     if (found !== supersedes) return undefined;
     const revision = (this.#sequence += 1);
     this.#claims.set(key, revision);
-    this.#network.trace(holder?.process.name ?? '', `${holder?.round} claimed ${key} as ${revision}, after ${found}`);
-    if (holder !== undefined) this.#observer.claimed(holder, key);
+    this.#network.trace(holder?.process ?? '', `${holder?.round} claimed ${key} as ${revision}, after ${found}`);
+    if (holder !== undefined) this.#observer.claimed(holder);
     for (const [reader, on] of this.#claimWatchers) this.#send(reader, () => on.claim(key, revision));
     return revision;
   }
 
-  #store(subject: string, text: string, data: unknown, messageId: string | undefined): void {
+  #store(subject: string, text: string, data: unknown, messageId: string | undefined, known: Span): void {
     const { loop, random, faults, trace } = this.#network;
     const [, stream = '', kind = ''] = subject.split('.');
     if (stream === 'fact') return;
@@ -219,11 +226,11 @@ export class Nats {
       for (const [reader, handler] of this.#roundReaders) this.#send(reader, () => handler(message));
       return;
     }
-    const { round, resource } = data as { round: string; resource: { uid: string } };
+    const { round, resource } = data as { round: string; resource: { uid: string; name: string } };
     const stored: Stored = {
       text,
       sequence: (this.#sequence += 1),
-      holder: { kind: kind as WorkKind, round, uid: resource.uid },
+      holder: { kind: kind as WorkKind, round, ...named(resource), known },
     };
     trace('work', `${round} ${kind} ${resource.uid}`);
     this.#work.set(subject, stored);
@@ -244,9 +251,10 @@ export class Nats {
   }
   /** To this very worker, now, without a queue. */
   give(process: Process, kind: WorkKind, event: CloudEvent): void {
-    const { round, resource } = event.data as { round: string; resource: { uid: string } };
+    const { round, resource } = event.data as { round: string; resource: { uid: string; name: string } };
     const worker = this.#workers.find((one) => one.process === process && one.kind === kind);
-    this.#hand(worker, '', { text: JSON.stringify(event), sequence: 0, holder: { kind, round, uid: resource.uid } });
+    const holder = { kind, round, ...named(resource), known: { from: 0, to: this.#network.loop.time } };
+    this.#hand(worker, '', { text: JSON.stringify(event), sequence: 0, holder });
   }
   #workerFor({ holder }: Stored): Worker | undefined {
     const free = this.#workers.filter(
@@ -270,7 +278,7 @@ export class Nats {
           ack: () => {},
           term: () => {},
         };
-        holding.run({ ...holder, process, broken: new Set() }, () => void handler(message));
+        holding.run({ ...holder, process: process.name, broken: new Set() }, () => void handler(message));
       },
       process,
     );

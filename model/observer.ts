@@ -1,11 +1,12 @@
 /**
  * Watches from the outside whether the rules hold. It shares no code with what it watches: all it knows is what stands on the pods in
- * the API server (labels, readiness), who asked for which change and when, and what the resources allow.
+ * the API server (labels, readiness), who asked for which change and when, and what the manifests allow at that time. One for each
+ * namespace. It takes no part in what it watches: simulated or real, whoever stands between the processes and the servers tells it.
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Process } from './event-loop.ts';
+import { floorOf, History, selects, termsOf, type Allowed, type AllowedBreaker, type AllowedHere } from './allowed.ts';
+import type { ResourceManifest, ServiceManifest, Span } from './allowed.ts';
 
-/** The parts of a pod, as the API server has it, that are looked at here. */
+/** The parts of a pod, as the API server has it, that are looked at here. Never changed in place. */
 export interface ObservedPod {
   metadata: {
     name: string;
@@ -18,37 +19,35 @@ export interface ObservedPod {
   status: { phase: string; conditions: { type: string; status: string }[] };
 }
 
-/** What a resource allows, in the words of its manifest. */
-export interface Allowed {
-  uid: string;
-  name: string;
-  selector: Record<string, string>;
-  /** Dry run or not active, all the time: nothing of it may be touched. */
-  passive: boolean;
-  breakers: { name: string; count: number; ratio?: number; pauses: number }[];
-  defaultPauses: number;
-}
-
-/** A message in the hands of a worker. It follows the worker through all its awaits. */
+/** A message in the hands of a worker. */
 export interface Holder {
-  process: Process;
+  /** Name of the worker. */
+  process: string;
   kind: 'evaluate' | 'activate';
   round: string;
+  /** Of the resource. */
   uid: string;
-  claim?: { sentAt: number; appliedAt?: number; key: string };
+  name: string;
+  /** What the message rests on stood at some time of this: until it was published, from as long before as its sender's sight was behind. */
+  known: Span;
+  claim?: { sentAt: number; appliedAt?: number };
   sight?: Sight;
+  /** uids. */
   broken: Set<string>;
 }
-export const holding = new AsyncLocalStorage<Holder>();
 
 /** What a list showed. */
 export interface Sight {
   at: number;
+  pods: readonly ObservedPod[];
+  /** What it shows of a resource, as it was looked for. */
+  fleets: Map<Allowed, Fleet>;
+}
+interface Fleet {
   total: number;
   fleet: ReadonlySet<string>;
   available: ReadonlySet<string>;
   paused: ReadonlySet<string>;
-  untouchable: ReadonlySet<string>;
 }
 
 /** A write of a pod on its way: what its sender knew, and whether it left after the end of its claim (W8). */
@@ -58,10 +57,12 @@ export interface Sent {
   late: boolean;
 }
 
-export interface Violation {
+export interface Problem {
   rule: string;
-  at: number;
   message: string;
+}
+export interface Violation extends Problem {
+  at: number;
 }
 
 /** How often happened what a model that does nothing would not show. */
@@ -72,6 +73,8 @@ export const COUNTED = [
   'returns',
   'pauses',
   'kills',
+  'adoptions',
+  'releases',
   'refusedClaims',
   'lateWrites',
   'floorCrossings',
@@ -79,79 +82,97 @@ export const COUNTED = [
 export type Counts = Record<(typeof COUNTED)[number], number>;
 
 const CLAIM_LIFE = 3000;
-const trafficOf = (pod: ObservedPod): string | undefined => pod.metadata.labels?.['kubervisor/traffic'];
+/** F2: the second of two looks that found a resource missing may be that long ago when the release of its pods arrives. */
+const LOOKS_LAST = 30_000;
+const MARKS = {
+  labels: ['kubervisor/name', 'kubervisor/strategy'],
+  annotations: ['breaker/breakAt', 'breaker/retryCount', 'kubervisor/activatedAt', 'kubervisor/reason'],
+};
+const EXEMPT = 'kubervisor/exempt';
+const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
+
+const labelsOf = ({ metadata: { labels = {} } }: ObservedPod): Record<string, string> => labels;
+const trafficOf = (pod: ObservedPod): string | undefined => labelsOf(pod)['kubervisor/traffic'];
+const nameOf = (pod: ObservedPod): string | undefined => labelsOf(pod)['kubervisor/name'];
+const strategyOf = (pod: ObservedPod): string | undefined => labelsOf(pod)['kubervisor/strategy'];
+const isExempt = ({ metadata }: ObservedPod): boolean => metadata.annotations?.[EXEMPT] === 'true';
 const isReady = ({ status }: ObservedPod): boolean =>
   status.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'True');
 const isEnding = ({ metadata }: ObservedPod): boolean => metadata.deletionTimestamp !== undefined;
+const isRunning = ({ status }: ObservedPod): boolean => status.phase !== 'Succeeded' && status.phase !== 'Failed';
+const isSelected = ({ selector }: Allowed, pod: ObservedPod): boolean =>
+  selector !== undefined && selects(selector, labelsOf(pod));
+const isOwned = (allowed: Allowed, pod: ObservedPod): boolean =>
+  nameOf(pod) === allowed.name && isRunning(pod) && isSelected(allowed, pod);
+
+/** What a worker did to a pod. */
+interface Act {
+  holder: Holder;
+  sight: Sight;
+  late: boolean;
+  before: ObservedPod;
+  /** Undefined: it was evicted or deleted. */
+  after: ObservedPod | undefined;
+  /** All pods, as they are after it. */
+  all: readonly ObservedPod[];
+}
 
 export class Observer {
   readonly violations: Violation[] = [];
   readonly counts = Object.fromEntries(COUNTED.map((name) => [name, 0])) as Counts;
   /** Called when a late write (W8) took a fleet under a floor. */
   onCrossing: () => void = () => {};
-  readonly #resources: readonly Allowed[];
   readonly #now: () => number;
-  /** Claims that stand or stood, by key, oldest first. */
+  readonly #history = new History();
+  /** Claims that stand or stood, by the fleet and the kind that they fence, oldest first. */
   readonly #claims = new Map<string, Holder[]>();
-  readonly #breaks: { at: number; uid: string; breaker: string }[] = [];
-  readonly #pauses: { at: number; uid: string; limit: number }[] = [];
-  readonly #killed = new Set<string>();
-  /** The last write on each claim's key. */
+  /** The last write under each. */
   readonly #writes = new Map<string, { at: number; holder: Holder }>();
+  readonly #breaks: { at: number; uid: string; breaker: string | undefined }[] = [];
+  readonly #pauses: { at: number; uid: string; breaker: string | undefined }[] = [];
+  readonly #killed = new Set<string>();
 
-  constructor(resources: readonly Allowed[], now: () => number) {
-    this.#resources = resources;
+  /** `now`: milliseconds, on a clock that nothing turns back. */
+  constructor(now: () => number) {
     this.#now = now;
   }
 
-  claimSent(holder: Holder, key: string): void {
-    holder.claim = { sentAt: this.#now(), key };
+  /** All that stand in the namespace from now on; to be told before anything else, and at each change of one of them. */
+  resourcesAre(manifests: readonly ResourceManifest[]): void {
+    this.#history.resourcesAre(manifests, this.#now());
   }
-  claimed(holder: Holder, key: string): void {
-    if (holder.claim !== undefined) holder.claim.appliedAt = this.#now();
+  servicesAre(manifests: readonly ServiceManifest[]): void {
+    this.#history.servicesAre(manifests, this.#now());
+  }
+
+  claimSent(holder: Holder): void {
+    holder.claim = { sentAt: this.#now() };
+  }
+  claimed(holder: Holder): void {
+    holder.claim = { sentAt: this.#now(), ...holder.claim, appliedAt: this.#now() };
     this.counts.claims += 1;
-    const before = this.#claims.get(key);
-    if (before === undefined) this.#claims.set(key, [holder]);
+    const before = this.#claims.get(fenceOf(holder));
+    if (before === undefined) this.#claims.set(fenceOf(holder), [holder]);
     else before.push(holder);
   }
 
   /** What a list shows that is served now. */
-  sight(holder: Holder | undefined, pods: readonly ObservedPod[]): Sight | undefined {
-    const resource = this.#resourceOf(holder);
-    return resource === undefined ? undefined : this.sightOf(resource, pods);
+  sight(pods: readonly ObservedPod[]): Sight {
+    return { at: this.#now(), pods, fleets: new Map() };
   }
   /** It has arrived. */
-  listed(holder: Holder | undefined, sight: Sight | undefined): void {
-    if (holder === undefined || sight === undefined) return;
+  listed(holder: Holder | undefined, sight: Sight): void {
+    if (holder === undefined) return;
     this.counts.lists += 1;
     holder.sight = sight;
     if (holder.claim?.appliedAt === undefined) return this.#report('W3', `${holder.round} listed without a claim`);
-    const ofKey = this.#claims.get(holder.claim.key) ?? [];
-    const earlier = this.#writes.get(holder.claim.key);
-    if (earlier !== undefined && earlier.at > sight.at && ofKey.indexOf(earlier.holder) < ofKey.indexOf(holder))
+    const ofFleet = this.#claims.get(fenceOf(holder)) ?? [];
+    const earlier = this.#writes.get(fenceOf(holder));
+    if (earlier !== undefined && earlier.at > sight.at && ofFleet.indexOf(earlier.holder) < ofFleet.indexOf(holder))
       this.#report('W3 overlap', `${earlier.holder.round} wrote after ${holder.round}, on a later claim, had listed`);
   }
 
-  /** The fleet of a resource as it stands. */
-  sightOf(resource: Allowed, pods: readonly ObservedPod[]): Sight {
-    const owned = pods.filter((pod) => this.#isOwned(resource, pod));
-    const present = owned.filter((pod) => !isEnding(pod));
-    const uids = (of: readonly ObservedPod[]) => new Set(of.map(({ metadata }) => metadata.uid));
-    return {
-      at: this.#now(),
-      total: owned.length,
-      fleet: uids(present),
-      available: uids(present.filter((pod) => isReady(pod) && trafficOf(pod) === 'yes')),
-      paused: uids(present.filter((pod) => trafficOf(pod) === 'pause')),
-      untouchable: uids(owned.filter(({ metadata }) => metadata.annotations?.['kubervisor/exempt'] === 'true')),
-    };
-  }
-
-  floorOf(breaker: Allowed['breakers'][number], total: number): number {
-    return Math.max(breaker.count, Math.ceil((total * (breaker.ratio ?? 0)) / 100));
-  }
-
-  /** A write leaves its process. `frozen`: the process stood still after its last look at the clock. */
+  /** A worker's write leaves its process. `frozen`: the process stood still after its last look at the clock. */
   left(holder: Holder | undefined, frozen: boolean): Sent {
     const claim = holder?.claim;
     const late = claim !== undefined && this.#now() > claim.sentAt + CLAIM_LIFE + 1;
@@ -164,141 +185,308 @@ export class Observer {
     return { holder, sight: holder?.sight, late: late && frozen };
   }
 
-  /** A write took effect. `after` undefined: an eviction or deletion. */
+  /** It took effect. `after` undefined: an eviction or deletion. `all`: the pods of the namespace, as they are after it. */
   wrote(
     { holder, sight, late }: Sent,
     before: ObservedPod,
     after: ObservedPod | undefined,
     all: readonly ObservedPod[],
   ): void {
-    if (holder === undefined) return;
-    const resource = this.#resourceOf(holder);
     const { uid, name } = before.metadata;
-    const report = (rule: string, message: string) => this.#report(rule, `${holder.round} ${name}: ${message}`);
-    if (resource === undefined || sight === undefined) return report('W3', 'written without a list');
-    if (resource.passive) report('A6', 'touched, though the resource does not enforce or is not active');
-    if (!sight.fleet.has(uid)) report('V2', 'touched, though it is not of the fleet');
-    if (before.metadata.labels?.['kubervisor/name'] !== resource.name) report('W4', 'touched, though another owns it');
+    const report = (rule: string, message: string) =>
+      this.#report(rule, `${holder?.round ?? 'outside of any round,'} ${name}: ${message}`);
+    if (holder === undefined) return report('W3', 'written by a worker');
+    if (sight === undefined) return report('W3', 'written without a list');
     if (!late) this.#overlap(holder, name);
-
-    const from = trafficOf(before);
+    const act: Act = { holder, sight, late, before, after, all };
     const to = after === undefined ? 'killed' : trafficOf(after);
-    if (after === undefined) this.#kill(resource, sight, before, late, all, report);
-    else if (from !== to && holder.kind === 'evaluate') {
-      if (to === 'no') this.#break(resource, sight, holder, after, late, all, report);
-      else report('life cycle', `a breaker wrote ${from} → ${to}`);
-    } else if (from !== to && to === 'pause') this.#pause(resource, sight, before, late, report);
-    else if (from !== to && to === 'yes') this.counts.returns += 1;
-    else if (from !== to) report('life cycle', `an activator wrote ${from} → ${to}`);
+    if (to !== trafficOf(before)) this.#remember(act, to);
+    if (holder.kind === 'evaluate' && to === 'no') {
+      if (holder.broken.has(uid)) report('W4', 'broken twice in one round');
+      holder.broken.add(uid);
+    }
+    // What one of the versions allowed, as which the message may have known the resource, was allowed.
+    const versions = this.#history
+      .during(holder.known)
+      .flatMap(({ resources }) => resources.filter((one) => one.uid === holder.uid));
+    if (versions.length === 0) return report('A6', 'touched for a resource that did not stand');
+    const problems = fewest(versions.map((allowed) => this.#problemsOf(allowed, act, to)));
+    for (const { rule, message } of problems) report(rule, message);
+    const breaker = versions[0]?.breakers.find((one) => one.name === (after && strategyOf(after)));
+    if (late && to === 'no' && breaker !== undefined) this.#lookForCrossing(versions[0]!, breaker, all);
+  }
+
+  /**
+   * The controller has changed a pod (F1, F2, F4). `known`: it decided on what stood at some time of this; what it looked up in the
+   * API itself comes on top.
+   */
+  relabelled(known: Span, before: ObservedPod, after: ObservedPod): void {
+    const [from, to] = [trafficOf(before), trafficOf(after)];
+    const name = nameOf(before);
+    const versions = this.#history.during(known);
+    const could = (allows: (here: AllowedHere) => boolean, of = versions): boolean => of.some(allows);
+    const ownerIn = ({ resources }: AllowedHere): Allowed | undefined => resources.find((one) => one.name === name);
+    const report = (rule: string, message: string) =>
+      this.#report(
+        rule,
+        `the controller, ${before.metadata.name}: ${message} (${name ?? 'nobody'}'s, ${from} → ${to})`,
+      );
+    if (name !== undefined && nameOf(after) === undefined) {
+      this.counts.releases += 1;
+      const looks = this.#history.during({ from: known.from - LOOKS_LAST, to: known.to });
+      const isMissing = could((here) => ownerIn(here) === undefined, looks);
+      const isLeft = could((here) => ownerIn(here) !== undefined && !isSelected(ownerIn(here)!, before));
+      if (!isMissing && !isLeft) report('F2', 'released, though its resource is there and selects it');
+      if (to !== 'yes') report('F2', 'released, but not into traffic');
+      return;
+    }
+    if (name === undefined && nameOf(after) !== undefined) {
+      this.counts.adoptions += 1;
+      const mayAdopt = ({ resources }: AllowedHere): boolean =>
+        resources.some((one) => one.name === nameOf(after) && isSelected(one, before));
+      if (!could(mayAdopt)) report('F1', `adopted by ${nameOf(after)}, which does not select it`);
+      if (to !== (from ?? 'yes')) report('F1', 'another traffic label with its adoption');
+      return;
+    }
+    if (nameOf(after) !== name) report('F1', `given to ${nameOf(after)}`);
+    else if (from === to) return;
+    else if (to !== 'yes') report('F1', 'taken out of traffic');
+    else if (from === undefined) {
+      const letsIn = (here: AllowedHere): boolean =>
+        here.activated.some((selector) => selects(selector, labelsOf(before))) ||
+        (ownerIn(here) !== undefined && isSelected(ownerIn(here)!, before));
+      if (!could(letsIn)) report('F1', 'let in, though no Service with our key selects it');
+    } else if (name === undefined) {
+      this.counts.releases += 1;
+      if (!could(({ resources }) => !resources.some((one) => isSelected(one, before))))
+        report('F2', 'released, though a resource selects it');
+    } else if (from === 'no') {
+      this.counts.releases += 1;
+      const isHeld = (here: AllowedHere): boolean => {
+        const owner = ownerIn(here);
+        return owner !== undefined && termsOf(owner, strategyOf(before)).enforces;
+      };
+      if (!could((here) => !isHeld(here))) report('F4', 'let in, though what took it out enforces');
+    } else report('F4', 'let in, though it waits for a person');
+  }
+
+  /** B7: floors that are not held though pods are out that could hold them. `everReady`: uids of pods that were at some time. */
+  missedFloors(pods: readonly ObservedPod[], everReady: ReadonlySet<string>): Problem[] {
+    const present = pods.filter((pod) => !isEnding(pod));
+    return this.#present().resources.flatMap((allowed) => {
+      const { available, fleet } = fleetOf(allowed, present);
+      const total = [...fleet].filter((uid) => everReady.has(uid)).length;
+      return allowed.breakers.flatMap((breaker) => {
+        const floor = floorOf(breaker, total);
+        if (!breaker.enforces || available.size >= floor) return [];
+        const helps = (pod: ObservedPod): boolean =>
+          fleet.has(pod.metadata.uid) &&
+          trafficOf(pod) === 'no' &&
+          strategyOf(pod) === breaker.name &&
+          isReady(pod) &&
+          !isExempt(pod);
+        const message = `${allowed.name}: ${available.size} available, floor ${floor} of ${breaker.name}`;
+        return present.some(helps) ? [{ rule: 'B7', message }] : [];
+      });
+    });
+  }
+
+  /**
+   * What should not last: pods that are held out by nobody who may hold them (F2, F4), or for longer than they should be (A7); that
+   * bear marks of a resource which has them no more (F2); that get no traffic for want of a label, or are nobody's (F1). To be asked
+   * when all has been well for as long as the longest wait.
+   */
+  stranded(pods: readonly ObservedPod[]): Problem[] {
+    const { resources, activated } = this.#present();
+    return pods.flatMap((pod): Problem[] => {
+      if (isEnding(pod) || !isRunning(pod)) return [];
+      const { name: podName, annotations = {} } = pod.metadata;
+      const traffic = trafficOf(pod);
+      const problem = (rule: string, message: string): Problem[] => [{ rule, message: `${podName} ${message}` }];
+      const named = resources.find(({ name }) => name === nameOf(pod));
+      const owner = named !== undefined && isSelected(named, pod) ? named : undefined;
+      if (owner === undefined) {
+        if (traffic === 'no' || traffic === 'pause') return problem('F2', `is at ${traffic} without an owner`);
+        const marks = [
+          ...MARKS.labels.filter((key) => labelsOf(pod)[key] !== undefined),
+          ...MARKS.annotations.filter((key) => annotations[key] !== undefined),
+          ...(annotations[DELETION_COST] === '-1000' ? [DELETION_COST] : []),
+        ];
+        if (nameOf(pod) !== undefined) return problem('F2', `still bears ${marks.join(', ')}`);
+        if (resources.some((one) => isSelected(one, pod))) return problem('F1', 'is not adopted');
+        if (traffic === undefined && activated.some((selector) => selects(selector, labelsOf(pod))))
+          return problem('F1', 'has no traffic label, though a Service asks for it');
+        return [];
+      }
+      if (traffic === undefined) return problem('F1', 'has no traffic label');
+      if (traffic !== 'no') return [];
+      const terms = termsOf(owner, strategyOf(pod));
+      if (!terms.enforces) return problem('F4', `is at no for ${strategyOf(pod) ?? 'nobody'}, who does not enforce`);
+      const retries = Number(annotations['breaker/retryCount'] ?? 1);
+      const mayStay = terms.holdsBeyond !== undefined && retries > terms.holdsBeyond;
+      return mayStay ? [] : problem('A7', 'is left out');
+    });
   }
 
   /** W3: nobody else has looked at the fleet on a later claim. Who did would count on what it saw. */
   #overlap(holder: Holder, pod: string): void {
-    const key = holder.claim?.key ?? '';
-    this.#writes.set(key, { at: this.#now(), holder });
-    const ofKey = this.#claims.get(key) ?? [];
-    const later = ofKey.slice(ofKey.indexOf(holder) + 1).find(({ sight }) => sight !== undefined);
+    this.#writes.set(fenceOf(holder), { at: this.#now(), holder });
+    const ofFleet = this.#claims.get(fenceOf(holder)) ?? [];
+    const later = ofFleet.slice(ofFleet.indexOf(holder) + 1).find(({ sight }) => sight !== undefined);
     if (later !== undefined)
       this.#report('W3 overlap', `${holder.round} wrote ${pod} after ${later.round}, on a later claim, had listed`);
   }
 
-  #break(
-    resource: Allowed,
-    sight: Sight,
-    holder: Holder,
-    after: ObservedPod,
-    late: boolean,
-    all: readonly ObservedPod[],
-    report: (rule: string, message: string) => void,
-  ): void {
-    const { uid, labels } = after.metadata;
-    this.counts.breaks += 1;
-    if (!sight.available.has(uid)) report('F3', 'broken, though it was not Ready and in traffic when listed');
-    if (sight.untouchable.has(uid)) report('exempt', 'broken, though it is exempt');
-    if (holder.broken.has(uid)) report('W4', 'broken twice in one round');
-    holder.broken.add(uid);
-    const breaker = resource.breakers.find(({ name }) => name === labels?.['kubervisor/strategy']);
-    if (breaker === undefined) return report('B3', 'broken by nobody');
-    if (late) {
-      const { available, total } = this.sightOf(resource, all);
-      if (available.size >= this.floorOf(breaker, total)) return;
-      this.counts.floorCrossings += 1;
-      this.onCrossing();
-      return;
-    }
-    this.#breaks.push({ at: this.#now(), uid, breaker: breaker.name });
-    // Patches of one round arrive in any order; what was decided first, by the higher floor, counts first.
-    const floor = this.floorOf(breaker, sight.total);
-    const asHigh = new Set(
-      resource.breakers.filter((one) => this.floorOf(one, sight.total) >= floor).map(({ name }) => name),
-    );
-    const broken = breaksSince(this.#breaks, sight).filter(({ breaker: by }) => asHigh.has(by)).length;
-    const left = sight.available.size - broken;
-    if (left < floor) report('B2', `${left} left of the ${sight.available.size} available when listed, floor ${floor}`);
+  #remember({ holder, late, before, after }: Act, to: string | undefined): void {
+    const at = this.#now();
+    const { uid } = before.metadata;
+    if (to === 'killed') {
+      this.counts.kills += 1;
+    } else if (holder.kind === 'evaluate' && to === 'no') {
+      this.counts.breaks += 1;
+      if (!late) this.#breaks.push({ at, uid, breaker: after && strategyOf(after) });
+    } else if (to === 'pause') {
+      this.counts.pauses += 1;
+      if (!late) this.#pauses.push({ at, uid, breaker: strategyOf(before) });
+    } else if (to === 'yes') this.counts.returns += 1;
   }
 
-  #kill(
-    resource: Allowed,
-    sight: Sight,
-    pod: ObservedPod,
-    late: boolean,
-    all: readonly ObservedPod[],
+  /** What was wrong with it if the resource was as the message knew it. */
+  #problemsOf(allowed: Allowed, act: Act, to: string | undefined): Problem[] {
+    const { holder, sight, before } = act;
+    const problems: Problem[] = [];
+    const report = (rule: string, message: string): void => void problems.push({ rule, message });
+    const from = trafficOf(before);
+    const isBreak = holder.kind === 'evaluate';
+    const enforces = isBreak
+      ? allowed.breakers.some((one) => one.enforces)
+      : termsOf(allowed, strategyOf(before)).enforces;
+    if (!enforces) report('A6', 'touched, though what is in force does not enforce, or is not active');
+    if (!seenBy(sight, allowed).fleet.has(before.metadata.uid)) report('V2', 'touched, though it is not of the fleet');
+    if (nameOf(before) !== allowed.name) report('W4', 'touched, though another owns it');
+
+    if (to === 'killed') this.#judgeKill(allowed, act, report);
+    else if (isBreak && from === 'yes' && to === 'no') this.#judgeBreak(allowed, act, report);
+    else if (isBreak) report('life cycle', `a breaker wrote ${from} → ${to}`);
+    else if (from === 'no' && to === 'pause') this.#judgePause(allowed, act, report);
+    else if (!(from === 'no' && (to === 'yes' || to === 'no')))
+      report('life cycle', `an activator wrote ${from} → ${to}`);
+    return problems;
+  }
+
+  #judgeBreak(
+    allowed: Allowed,
+    { sight, before, after, late }: Act,
     report: (rule: string, message: string) => void,
   ): void {
-    this.counts.kills += 1;
-    const { uid, labels, ownerReferences = [] } = pod.metadata;
-    if (trafficOf(pod) !== 'no') report('A5', `killed at ${trafficOf(pod)}`);
-    if (sight.untouchable.has(uid)) report('exempt', 'killed, though it is exempt');
+    const { uid } = before.metadata;
+    const { available, total } = seenBy(sight, allowed);
+    if (!available.has(uid)) report('F3', 'broken, though it was not Ready and in traffic when listed');
+    const listed = sight.pods.find(({ metadata }) => metadata.uid === uid) ?? before;
+    if (isExempt(listed)) report('exempt', 'broken, though it is exempt');
+    if (allowed.others.some((selector) => selects(selector, labelsOf(listed))))
+      report('F5', 'broken, though another resource has its Service send traffic to it');
+    const breaker = allowed.breakers.find(({ name }) => name === (after && strategyOf(after)));
+    if (breaker === undefined) return report('B3', 'broken by nobody');
+    if (!breaker.enforces) report('A6', `broken by ${breaker.name}, which does not enforce`);
+    if (late) return;
+    // Patches of one round arrive in any order; what was decided first, by the higher floor, counts first.
+    const floor = floorOf(breaker, total);
+    const asHigh = new Set<string | undefined>(
+      allowed.breakers.filter((one) => floorOf(one, total) >= floor).map(({ name }) => name),
+    );
+    const broken = breaksSince(this.#breaks, sight.at, available).filter((one) => asHigh.has(one.breaker)).length;
+    const left = available.size - broken;
+    if (left < floor) report('B2', `${left} left of the ${available.size} available when listed, floor ${floor}`);
+  }
+
+  #judgeKill(
+    allowed: Allowed,
+    { sight, before, all, late }: Act,
+    report: (rule: string, message: string) => void,
+  ): void {
+    const { uid, ownerReferences = [] } = before.metadata;
+    if (trafficOf(before) !== 'no') report('A5', `killed at ${trafficOf(before)}`);
+    if (sight.pods.some((pod) => pod.metadata.uid === uid && isExempt(pod)))
+      report('exempt', 'killed, though it is exempt');
     if (ownerReferences.length === 0) report('A5', 'killed, though nothing replaces it');
-    const own = resource.breakers.filter(({ name }) => name === labels?.['kubervisor/strategy']);
-    const floor = Math.max(...(own.length > 0 ? own : resource.breakers).map((one) => this.floorOf(one, sight.total)));
-    if (sight.available.size < floor) report('A5', `killed with ${sight.available.size} available, floor ${floor}`);
+    const { available, total } = seenBy(sight, allowed);
+    const own = allowed.breakers.filter(({ name }) => name === strategyOf(before));
+    const floor = Math.max(...(own.length > 0 ? own : allowed.breakers).map((one) => floorOf(one, total)));
+    if (available.size < floor) report('A5', `killed with ${available.size} available, floor ${floor}`);
     const other = all.find((one) => isEnding(one) && one.metadata.uid !== uid && this.#killed.has(one.metadata.uid));
-    if (other !== undefined && !late && this.#isOwned(resource, other))
+    if (other !== undefined && !late && isOwned(allowed, other))
       report('A5', `killed before ${other.metadata.name} was gone`);
     if (!late) this.#killed.add(uid);
   }
 
-  #pause(
-    resource: Allowed,
-    sight: Sight,
-    pod: ObservedPod,
-    late: boolean,
-    report: (rule: string, message: string) => void,
-  ): void {
-    this.counts.pauses += 1;
+  #judgePause(allowed: Allowed, { sight, before, late }: Act, report: (rule: string, message: string) => void): void {
     if (late) return;
-    const limitOf = (strategy: string | undefined): number =>
-      resource.breakers.find(({ name }) => name === strategy)?.pauses ?? resource.defaultPauses;
-    const limit = limitOf(pod.metadata.labels?.['kubervisor/strategy']);
-    this.#pauses.push({ at: this.#now(), uid: pod.metadata.uid, limit });
+    const { paused } = seenBy(sight, allowed);
+    const limitOf = (strategy: string | undefined): number => termsOf(allowed, strategy).pauses;
+    const limit = limitOf(strategyOf(before));
     // As with floors: what was decided first, by the lower limit, counts first.
-    const more = this.#pauses.filter((one) => one.at >= sight.at && one.limit <= limit && !sight.paused.has(one.uid));
-    const paused = sight.paused.size + more.length;
-    if (paused > limit) report('A4', `${paused} paused, at most ${limit}`);
+    const more = this.#pauses.filter(
+      (one) =>
+        one.at >= sight.at &&
+        limitOf(one.breaker) <= limit &&
+        !paused.has(one.uid) &&
+        sight.pods.some(({ metadata }) => metadata.uid === one.uid),
+    );
+    const count = paused.size + more.length;
+    if (count > limit) report('A4', `${count} paused, at most ${limit}`);
   }
 
-  #isOwned(resource: Allowed, { metadata: { labels = {} }, status }: ObservedPod): boolean {
-    return (
-      labels['kubervisor/name'] === resource.name &&
-      status.phase === 'Running' &&
-      Object.entries(resource.selector).every(([key, value]) => labels[key] === value)
-    );
+  #lookForCrossing(allowed: Allowed, breaker: AllowedBreaker, all: readonly ObservedPod[]): void {
+    const { available, total } = fleetOf(allowed, all);
+    if (available.size >= floorOf(breaker, total)) return;
+    this.counts.floorCrossings += 1;
+    this.onCrossing();
   }
-  #resourceOf(holder: Holder | undefined): Allowed | undefined {
-    return this.#resources.find(({ uid }) => uid === holder?.uid);
+
+  #present(): AllowedHere {
+    return this.#history.during({ from: this.#now(), to: this.#now() })[0]!;
   }
   #report(rule: string, message: string): void {
     this.violations.push({ rule, at: this.#now(), message });
   }
 }
 
+/** By name, not by uid: a resource that was made anew has the fleet of the one before. */
+const fenceOf = ({ name, kind }: Holder): string => `${name}.${kind}`;
+
+const fewest = (of: readonly Problem[][]): Problem[] =>
+  of.reduce((one, other) => (other.length < one.length ? other : one));
+
+function seenBy(sight: Sight, allowed: Allowed): Fleet {
+  let fleet = sight.fleets.get(allowed);
+  if (fleet === undefined) sight.fleets.set(allowed, (fleet = fleetOf(allowed, sight.pods)));
+  return fleet;
+}
+
+/** The fleet of a resource among these pods. */
+function fleetOf(allowed: Allowed, pods: readonly ObservedPod[]): Fleet {
+  const owned = pods.filter((pod) => isOwned(allowed, pod));
+  const present = owned.filter((pod) => !isEnding(pod));
+  const uids = (of: readonly ObservedPod[]) => new Set(of.map(({ metadata }) => metadata.uid));
+  return {
+    total: owned.length,
+    fleet: uids(present),
+    available: uids(present.filter((pod) => isReady(pod) && trafficOf(pod) === 'yes')),
+    paused: uids(present.filter((pod) => trafficOf(pod) === 'pause')),
+  };
+}
+
 /** Breaks, by whomever, of pods that were available when listed, each pod once. */
-function breaksSince<Break extends { at: number; uid: string }>(breaks: readonly Break[], sight: Sight): Break[] {
+function breaksSince<Break extends { at: number; uid: string }>(
+  breaks: readonly Break[],
+  since: number,
+  available: ReadonlySet<string>,
+): Break[] {
   const found = new Map<string, Break>();
-  for (let index = breaks.length - 1; index >= 0 && breaks[index]!.at >= sight.at; index--) {
+  for (let index = breaks.length - 1; index >= 0 && breaks[index]!.at >= since; index--) {
     const one = breaks[index]!;
-    if (sight.available.has(one.uid)) found.set(one.uid, one);
+    if (available.has(one.uid)) found.set(one.uid, one);
   }
   return [...found.values()];
 }

@@ -3,6 +3,7 @@ import type { Logger } from '@kubervisor/runtime/logs';
 import type { Metrics } from '@kubervisor/runtime/metrics';
 import { kubernetesOn } from '@kubervisor/runtime/kubernetes/client';
 import type { Resource } from '../services/controller/core/supervision.ts';
+import type { Span } from './allowed.ts';
 import { NAMESPACE, type Cluster } from './cluster.ts';
 import type { Process } from './event-loop.ts';
 import type { Nats } from './nats.ts';
@@ -15,6 +16,7 @@ export function createPorts(
     trace,
     resources,
     fault,
+    known,
   }: {
     nats: Nats;
     cluster: Cluster;
@@ -22,6 +24,8 @@ export function createPorts(
     resources: readonly Resource[];
     /** Told of an error that no fault of the world explains. */
     fault: (what: string) => void;
+    /** Of a controller: when stood what it decides on now. */
+    known?: () => Span;
   },
 ) {
   const write = (fields: unknown, message = ''): void => trace(process.name, `${message} ${shown(fields)}`);
@@ -38,8 +42,8 @@ export function createPorts(
   };
   return {
     log,
-    bus: nats.connect(process),
-    kubernetes: kubernetesOn(cluster.connect(process, find), log),
+    bus: nats.connect(process, known),
+    kubernetes: kubernetesOn(cluster.connect(process, find, known), log),
     metrics: NO_METRICS,
     source: `/kubervisor/${process.name}`,
     now: () => Date.now(),

@@ -4,14 +4,15 @@ import { createActivator } from '../services/activator/service.ts';
 import { createBreaker } from '../services/breaker/service.ts';
 import { controllerMetrics } from '../services/controller/metrics.ts';
 import { lead, type Leadership } from '../services/controller/shell/leadership.ts';
+import type { Span } from './allowed.ts';
 import { Cluster, READY_AFTER, type StoredPod } from './cluster.ts';
 import { EventLoop, Process } from './event-loop.ts';
 import { Nats } from './nats.ts';
 import { CALM, Network } from './network.ts';
-import { Observer, type Allowed, type Counts, type Violation } from './observer.ts';
+import { Observer, type Counts, type Violation } from './observer.ts';
 import { createPorts, NO_METRICS } from './ports.ts';
 import { Random } from '@kubervisor/testing/random';
-import { View } from './view.ts';
+import { asObserved, View } from './view.ts';
 import { createWorld } from './world.ts';
 
 export interface Outcome {
@@ -49,7 +50,10 @@ export async function runSchedule(
   const world = createWorld(random);
   const { weather } = world;
   const network = new Network(loop, random, weather.faults, trace);
-  const observer = new Observer(world.allowed, () => loop.time);
+  const observer = new Observer(() => loop.time);
+  const { resources, services } = asObserved(world.manifests);
+  observer.resourcesAre(resources);
+  observer.servicesAre(services);
   const cluster = new Cluster(network, observer);
   const nats = new Nats(network, observer);
   const processes: Running[] = [];
@@ -65,8 +69,9 @@ export async function runSchedule(
     for (const { spec } of world.manifests.resources) trace('world', JSON.stringify(spec));
   }
 
-  const portsOf = (process: Process) =>
+  const portsOf = (process: Process, known?: () => Span) =>
     createPorts(process, {
+      ...(known !== undefined && { known }),
       nats,
       cluster,
       trace,
@@ -112,7 +117,7 @@ export async function runSchedule(
     return process;
   };
   const begin = (kind: 'controller' | 'breaker' | 'activator', process: Running): void => {
-    const ports = portsOf(process);
+    const ports = portsOf(process, kind === 'controller' ? () => ({ from: loop.time, to: loop.time }) : undefined);
     if (kind === 'breaker') {
       createBreaker(
         { DETECTOR_URL: '', CONCURRENCY: 16 },
@@ -202,17 +207,17 @@ export async function runSchedule(
   /** A look from time to time until all is well. */
   const judge = (awake: number): void => {
     const calmFor = loop.time - awake;
-    const fleets = world.allowed.filter(({ passive }) => !passive);
-    const missed = fleets.flatMap((resource) => floorsMissed(observer, resource, cluster));
-    const out = fleets.flatMap((resource) => outWithoutEnd(resource, world.manifests.resources, cluster));
+    const pods = [...cluster.pods.values()];
+    const missed = observer.missedFloors(pods, cluster.everReady);
+    const stranded = observer.stranded(pods);
     missedSince = missed.length === 0 ? undefined : (missedSince ?? loop.time);
     const missedFor = missedSince === undefined ? 0 : loop.time - missedSince;
     longestRepair = Math.max(longestRepair, missedFor);
-    if (missedFor > FLOOR_REPAIRED_WITHIN) violated('B7', missed.join('; '));
+    if (missedFor > FLOOR_REPAIRED_WITHIN) violated('B7', missed.map(({ message }) => message).join('; '));
     else if (calmFor > ALL_WELL_WITHIN) {
-      if (out.length > 0) violated('A7', `left out: ${out.join(', ')}`);
+      for (const { rule, message } of stranded) violated(rule, message);
       if (!evaluated) violated('W7', 'no evaluation was completed any more');
-    } else if (calmFor < WELL_AT_LEAST || missed.length > 0 || out.length > 0 || !evaluated)
+    } else if (calmFor < WELL_AT_LEAST || missed.length > 0 || stranded.length > 0 || !evaluated)
       return void loop.after(250, () => judge(awake));
     isOver = true;
   };
@@ -300,43 +305,4 @@ function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: (who
     tell('loses its traffic label');
     cluster.change(name, ({ metadata }) => delete metadata.labels!['kubervisor/traffic']);
   }
-}
-
-/** B7: floors that are not held though pods are out that could hold them. */
-function floorsMissed(observer: Observer, resource: Allowed, cluster: Cluster): string[] {
-  const pods = [...cluster.pods.values()].filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  const { available, fleet } = observer.sightOf(resource, pods);
-  const total = [...fleet].filter((uid) => cluster.everReady.has(uid)).length;
-  return resource.breakers.flatMap((breaker) => {
-    const floor = observer.floorOf(breaker, total);
-    const helpful = pods.some(
-      ({ metadata: { labels = {}, annotations = {}, uid }, status }) =>
-        fleet.has(uid) &&
-        labels['kubervisor/traffic'] === 'no' &&
-        labels['kubervisor/strategy'] === breaker.name &&
-        annotations['kubervisor/exempt'] !== 'true' &&
-        status.conditions[0]?.status === 'True',
-    );
-    return available.size < floor && helpful ? [`${available.size} available, floor ${floor} of ${breaker.name}`] : [];
-  });
-}
-
-/** A7: pods at `no` that nothing but a person should hold there; `hold` is what a person asked for. */
-function outWithoutEnd(
-  { name, uid }: Allowed,
-  resources: readonly { uid: string; spec: unknown }[],
-  cluster: Cluster,
-): string[] {
-  const { breakers } = resources.find((one) => one.uid === uid)?.spec as {
-    breakers: { name: string; activator: { mode: string; pauseOverflow: string; maxRetryCount: number } }[];
-  };
-  return [...cluster.pods.values()].flatMap(({ metadata: { labels = {}, annotations = {}, name: pod } }) => {
-    if (labels['kubervisor/name'] !== name || labels['kubervisor/traffic'] !== 'no') return [];
-    const activator = breakers.find((one) => one.name === labels['kubervisor/strategy'])?.activator;
-    const mayStay =
-      activator?.mode === 'retryAndPause' &&
-      activator.pauseOverflow === 'hold' &&
-      Number(annotations['breaker/retryCount'] ?? 1) > activator.maxRetryCount;
-    return mayStay ? [] : [pod];
-  });
 }

@@ -5,12 +5,25 @@ import type { Pod } from '@kubervisor/shared/pods/pod';
 import type { NamespaceView } from '../services/controller/core/membership.ts';
 import { superviseNamespace, type Resource, type ServiceView } from '../services/controller/core/supervision.ts';
 import { keyOf, type Caches } from '../services/controller/shell/caches.ts';
+import type { ResourceManifest, ServiceManifest } from './allowed.ts';
 import type { StoredPod } from './cluster.ts';
 
 export interface Manifests {
   resources: readonly Resource[];
   services: readonly ServiceView[];
 }
+
+/** As a person would read them: for the observer. */
+export const asObserved = ({ resources, services }: Manifests) => ({
+  resources: resources.map(({ name, uid, createdAt, spec }): ResourceManifest => ({
+    metadata: { name, uid, creationTimestamp: new Date(createdAt).toISOString() },
+    spec: spec as ResourceManifest['spec'],
+  })),
+  services: services.map(({ name, selector }): ServiceManifest => ({
+    metadata: { name },
+    spec: selector === undefined ? {} : { selector },
+  })),
+});
 
 /** Deriving a view means validating specs; one for all controllers that see the same manifests. */
 const views = new WeakMap<Manifests, NamespaceView>();

@@ -3,7 +3,6 @@ import type { Resource, ServiceView } from '../services/controller/core/supervis
 import { NAMESPACE, type Cluster } from './cluster.ts';
 import { EPOCH } from './event-loop.ts';
 import type { Faults } from './network.ts';
-import type { Allowed } from './observer.ts';
 import type { Random } from '@kubervisor/testing/random';
 import type { Manifests } from './view.ts';
 
@@ -23,7 +22,6 @@ export interface Weather {
 
 export interface World {
   manifests: Manifests;
-  allowed: Allowed[];
   weather: Weather;
   breakers: number;
   activators: number;
@@ -37,7 +35,6 @@ const NOBODY_OURS = 'bell';
 export function createWorld(random: Random): World {
   const resources: Resource[] = [];
   const services: ServiceView[] = [];
-  const allowed: Allowed[] = [];
   const declare = (name: string, passive: 'dryRun' | 'notActive' | undefined, breakerCount: number): void => {
     const spec = specOf(random, name, passive === 'dryRun', breakerCount);
     const selector = { app: name };
@@ -58,19 +55,6 @@ export function createWorld(random: Random): World {
       spec,
       status: undefined,
     });
-    allowed.push({
-      uid: `uid-${name}`,
-      name,
-      selector,
-      passive: passive !== undefined,
-      defaultPauses: 1,
-      breakers: spec.breakers.map((breaker) => ({
-        name: breaker.name,
-        count: breaker.minPodsAvailableCount,
-        ...(breaker.minPodsAvailableRatio !== undefined && { ratio: breaker.minPodsAvailableRatio }),
-        pauses: breaker.activator.maxPauseCount,
-      })),
-    });
   };
   declare(MAIN, undefined, random.integer(1, 2));
   const hasPassive = random.chance(0.25);
@@ -79,7 +63,6 @@ export function createWorld(random: Random): World {
 
   return {
     manifests: { resources, services },
-    allowed,
     weather: weatherOf(random),
     breakers: random.integer(2, 3),
     activators: random.integer(1, 2),
