@@ -89,11 +89,11 @@ export interface ApiServer {
   find<T = unknown>(path: string, options?: RequestOptions): Promise<T | undefined>;
   /**
    * The lines of an answer that goes on (a watch). Throws ApiError when nothing came for `silence` milliseconds or the
-   * connection broke; ends when the server ends it or the signal is aborted.
+   * connection broke; ends when the server ends it or the signal is aborted. `opened`: the server has agreed to it.
    */
   lines(
     path: string,
-    options: { query: RequestOptions['query']; silence: number; signal: AbortSignal },
+    options: { query: RequestOptions['query']; silence: number; signal: AbortSignal; opened?: () => void },
   ): AsyncGenerator<string>;
   close(): Promise<void>;
 }
@@ -300,7 +300,7 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
       }
     },
 
-    async *lines(path, { query, silence, signal }) {
+    async *lines(path, { query, silence, signal, opened }) {
       const ending = new AbortController();
       const stop = () => ending.abort(signal.reason);
       const late = setTimeout(
@@ -316,6 +316,7 @@ export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSetting
           ending.signal,
         );
         clearTimeout(late);
+        opened?.();
         answer.body.setEncoding('utf8');
         let rest = '';
         for await (const chunk of answer.body as AsyncIterable<string>) {

@@ -27,6 +27,8 @@ function fakeApi() {
     openedFrom: [] as string[],
     listFails: undefined as ApiError | undefined,
     watchFails: undefined as ApiError | undefined,
+    /** Watches are agreed to and end at once. */
+    watchEmpty: false,
     /** Lists wait for this. */
     listGate: undefined as Promise<void> | undefined,
     /** Ends the watch under way: with an error, or as the server does after a while. */
@@ -57,10 +59,19 @@ function fakeApi() {
       await api.listGate;
       return answer;
     },
-    async *lines(_path: string, { query, signal }: { query: { resourceVersion: string }; signal: AbortSignal }) {
+    async *lines(
+      _path: string,
+      {
+        query,
+        signal,
+        opened,
+      }: { query: { resourceVersion: string }; signal: AbortSignal; opened?: (() => void) | undefined },
+    ) {
       api.watches++;
       api.openedFrom.push(query.resourceVersion);
       if (api.watchFails) throw api.watchFails;
+      opened?.();
+      if (api.watchEmpty) return;
       const said: string[] = [];
       let ended: { error?: ApiError | undefined } | undefined;
       let wake = () => {};
@@ -87,7 +98,12 @@ function fakeApi() {
 
 let collection: Collection<Item>;
 let changes: string[];
-function start(api: ReturnType<typeof fakeApi>, onChange?: () => void, namespaces: string[] = []) {
+function start(
+  api: ReturnType<typeof fakeApi>,
+  onChange?: () => void,
+  namespaces: string[] = [],
+  onRead: (raw: Raw) => void = () => {},
+) {
   changes = [];
   collection = watchCollection<Item>(
     { api: api.server, log: silent },
@@ -95,6 +111,7 @@ function start(api: ReturnType<typeof fakeApi>, onChange?: () => void, namespace
       path: '/api/v1/pods',
       namespaces,
       read: (object) => {
+        onRead(object as Raw);
         const { name, uid, resourceVersion } = (object as Raw).metadata;
         return { name, uid, version: resourceVersion };
       },
@@ -182,6 +199,64 @@ describe('W7: what the watch leaves out', () => {
     api.set('a', { told: false, uid: 'another' });
     await pass(301);
     expect(changes.slice(1)).toEqual(['a: uid-a@101 → -@', 'a: -@ → another@103']);
+    await pass(5);
+    expect(collection.stats.missed).toBe(2);
+  });
+
+  test('deleted and made anew, and merely late: neither is missed', async () => {
+    const api = fakeApi();
+    api.set('a');
+    await start(api);
+    const deletion = api.drop('a', { told: false });
+    const creation = api.set('a', { told: false, uid: 'another' });
+    await pass(301);
+    const known = changes.length;
+    api.say('DELETED', deletion);
+    api.say('ADDED', creation);
+    await pass(10);
+    expect(changes).toHaveLength(known);
+    expect([names(), collection.stats.missed]).toEqual([['a'], 0]);
+  });
+
+  test('a watch that breaks before it could tell what a list showed: the next one goes on from before, and tells it', async () => {
+    const api = fakeApi();
+    await start(api);
+    const late = api.set('a', { told: false });
+    await pass(301);
+    api.end(new ApiError(0, 'ECONNRESET', 'no answer'));
+    await pass(1);
+    expect(api.openedFrom).toEqual(['100', '100']);
+    api.say('ADDED', late);
+    await pass(600);
+    expect([changes.length, collection.stats.missed]).toEqual([1, 0]);
+  });
+
+  test('and where that one does not tell it either, it is counted with the next list', async () => {
+    const api = fakeApi();
+    await start(api);
+    api.set('a', { told: false });
+    await pass(301);
+    api.end(new ApiError(0, 'ECONNRESET', 'no answer'));
+    await pass(310);
+    expect([collection.stats.missed, api.openedFrom.at(-1)]).toEqual([1, '101']);
+  });
+
+  test('a place in history that was lost (410): what its list shows is counted at once, what was told before is not', async () => {
+    const api = fakeApi();
+    api.set('told');
+    api.set('gone');
+    await start(api);
+    await pass(60);
+    api.set('told');
+    await pass(1);
+    api.drop('gone', { told: false });
+    api.set('new', { told: false });
+    api.say('ERROR', { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' });
+    await pass(0);
+    expect(names()).toEqual(['new', 'told']);
+    expect(collection.stats).toEqual({ missed: 2, relists: 1, reconnects: 1 });
+    await pass(600);
+    expect(collection.stats.missed).toBe(2);
   });
 });
 
@@ -248,7 +323,7 @@ describe('W7: trouble', () => {
     }
     await pass(how === 'as an event' ? 0 : 1);
     expect(names()).toEqual(['a']);
-    expect(collection.stats.missed).toBe(0);
+    expect(collection.stats.missed).toBe(1);
   });
 
   test('429 waits as long as it was told', async () => {
@@ -312,7 +387,8 @@ describe('W7: trouble', () => {
     api.set('c');
     await pass(0);
     expect(names()).toEqual(['a', 'c']);
-    expect(collection.stats.missed).toBe(0);
+    // a is another, b is gone.
+    expect(collection.stats.missed).toBe(2);
   });
 
   test('a line that cannot be read ends the watch, not the collection', async () => {
@@ -324,6 +400,89 @@ describe('W7: trouble', () => {
     api.set('a');
     await pass(1);
     expect(names()).toContain('a');
+  });
+
+  test('a change that could not be read has not been told: it is asked for again', async () => {
+    const api = fakeApi();
+    let readable = false;
+    await start(api, undefined, [], () => {
+      if (!readable) throw new Error('unreadable');
+    });
+    await pass(60);
+    api.set('a');
+    await pass(0);
+    readable = true;
+    await pass(1);
+    expect(api.openedFrom).toEqual(['100', '100']);
+  });
+
+  test('a server that agrees to watches and ends them at once, with nothing in them, is asked ever more seldom', async () => {
+    const api = fakeApi();
+    api.set('a');
+    await start(api);
+    api.watchEmpty = true;
+    api.end();
+    await pass(60);
+    const before = api.watches;
+    await pass(600);
+    expect(api.watches - before).toBeLessThanOrEqual(600 / 5);
+    // Meanwhile the lists keep the collection right.
+    api.set('b', { told: false });
+    await pass(301);
+    expect(names()).toEqual(['a', 'b']);
+    await pass(301);
+    expect(collection.stats.missed).toBe(1);
+    api.watchEmpty = false;
+    await pass(10);
+    api.set('c');
+    await pass(0);
+    expect(names()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('one to whom the list is forbidden (403) keeps what is known, says so, and goes on when it is allowed', async () => {
+    const api = fakeApi();
+    api.set('a');
+    await start(api);
+    await pass(60);
+    api.listFails = api.watchFails = new ApiError(403, 'Forbidden', 'pods is forbidden');
+    api.end();
+    await pass(60);
+    const before = api.lists + api.watches;
+    api.set('b', { told: false });
+    await pass(600);
+    expect(api.lists + api.watches - before).toBeLessThanOrEqual(2 * (600 / 5));
+    expect([names(), collection.synced, collection.health.problem]).toEqual([['a'], true, 'pods is forbidden']);
+    expect(performance.now() - collection.health.heardAt).toBeGreaterThan(600_000);
+    api.listFails = api.watchFails = undefined;
+    await pass(10);
+    expect([names(), collection.health.problem, collection.stats.missed]).toEqual([['a', 'b'], undefined, 1]);
+  });
+
+  test('one that may list but not watch lists instead, every ten seconds at most', async () => {
+    const api = fakeApi();
+    api.watchFails = new ApiError(403, 'Forbidden', 'cannot watch pods');
+    await start(api);
+    await pass(60);
+    const before = api.lists;
+    api.set('a', { told: false });
+    await pass(11);
+    expect(names()).toEqual(['a']);
+    await pass(589);
+    expect(api.lists - before).toBeLessThanOrEqual(600 / 5 + 2);
+    expect(collection.health.problem).toBe('cannot watch pods');
+  });
+
+  test('a list that fails with Retry-After is not asked for again before', async () => {
+    const api = fakeApi();
+    await start(api);
+    api.listFails = new ApiError(503, 'ServiceUnavailable', 'shutting down', 40);
+    await pass(301);
+    expect(api.lists).toBe(2);
+    await pass(38);
+    expect(api.lists).toBe(2);
+    api.listFails = undefined;
+    await pass(2);
+    expect(api.lists).toBe(3);
   });
 
   test('handlers that throw end nothing', async () => {
@@ -363,6 +522,37 @@ test('at rest there is one list in relistSeconds and nothing else beside the wat
   expect(api.watches).toBe(1);
   expect(api.lists - 1).toBeGreaterThanOrEqual(12);
   expect(api.lists - 1).toBeLessThanOrEqual(14);
+});
+
+test('W7: a quiet watch lives by its bookmarks; each is a sign of life', async () => {
+  const api = fakeApi();
+  await start(api);
+  for (let minute = 1; minute <= 60; minute++) {
+    await pass(60);
+    api.say('BOOKMARK', { metadata: { resourceVersion: String(1000 + minute) } });
+    await pass(0);
+    expect(performance.now() - collection.health.heardAt).toBe(0);
+  }
+  expect([api.watches, collection.health.problem]).toEqual([1, undefined]);
+  api.end();
+  await pass(1);
+  expect(api.openedFrom).toEqual(['100', '1060']);
+});
+
+test('replicas that began at once list anew at different times, over a tenth of relistSeconds', async () => {
+  const listedAt: number[] = [];
+  for (const random of [0, 0.3, 0.6, 0.99]) {
+    jest.spyOn(Math, 'random').mockReturnValue(random);
+    const api = fakeApi();
+    await start(api);
+    const from = performance.now();
+    while (api.lists < 2) await pass(1);
+    listedAt.push(performance.now() - from);
+    await collection.stop();
+  }
+  const apart = listedAt.slice(1).map((at, index) => (listedAt[index] ?? NaN) - at);
+  expect(Math.min(...apart)).toBeGreaterThan(5000);
+  expect(Math.max(...listedAt)).toBeLessThanOrEqual(301_000);
 });
 
 test('a namespace each has a list and a watch; synced when all are in; no handler after stop', async () => {

@@ -34,12 +34,23 @@ export interface CollectionOptions<T> {
 }
 
 export interface CollectionStats {
-  /** Changes that a list showed and that the running watch had not delivered, nor did within SETTLE afterwards. */
+  /**
+   * Changes that a list showed and no watch told of: the running one had left them out (it is given SETTLE, for they may merely be
+   * late), or its place in history was lost, so that none ever will. What changed several times in the gap shows as one change; what
+   * was deleted and made anew as two, as in `onChange`.
+   */
   missed: number;
   /** Lists after the first of each namespace. */
   relists: number;
   /** Watches opened after the first of each namespace. */
   reconnects: number;
+}
+
+export interface WatchHealth {
+  /** When the last sign of life came, be it a list, an opened watch, an event or a bookmark: `performance.now()`; before the first, when it began. */
+  heardAt: number;
+  /** Why there is no watch, in a line; undefined while there is one, or nothing is known against it. */
+  problem: string | undefined;
 }
 
 export interface Collection<T> {
@@ -48,6 +59,8 @@ export interface Collection<T> {
   values(): Iterable<T>;
   byNamespace(namespace: string): T[];
   readonly stats: Readonly<CollectionStats>;
+  /** Of the namespace that is worst off. */
+  readonly health: WatchHealth;
   /** After it no handler is called. */
   stop(): Promise<void>;
 }
@@ -117,6 +130,8 @@ export function watchCollection<T>(
     return [options.key(item), { item, uid, version: resourceVersion, namespace }];
   };
 
+  const begun = performance.now();
+  const healths: WatchHealth[] = [];
   const unsynced = new Set<string>();
   const markSynced = (scope: string) => {
     if (!unsynced.delete(scope) || unsynced.size > 0) return;
@@ -131,11 +146,27 @@ export function watchCollection<T>(
     /** Where the watch goes on; undefined: history is lost, list first. */
     let position: string | undefined;
     let watch: AbortController | undefined;
-    /** Versions that a list showed before the watch did; a deletion has the version of the list. */
-    const early = new Map<string, string>();
+    /** By uid, what a list showed and the watch, which goes on from before it, has still to tell; a deletion has the version of the list. */
+    const untold = new Map<string, string>();
     /** Deletions that the watch told of while a list was under way, which may be older than they are. */
     let deletedMeanwhile: Map<string, string> | undefined;
     let listing: Promise<void> | undefined;
+    const health: WatchHealth = { heardAt: begun, problem: undefined };
+    healths.push(health);
+    /** The problem that the log tells of; a server that is away for an hour is told of once. */
+    let lamented: string | undefined;
+
+    const heard = () => {
+      health.heardAt = performance.now();
+      health.problem = undefined;
+      if (lamented !== undefined) log.info({ namespace: scope, problem: lamented }, 'heard of the API server again');
+      lamented = undefined;
+    };
+    const losePlace = () => {
+      position = undefined;
+      stats.missed += untold.size;
+      untold.clear();
+    };
 
     const list = (): Promise<void> => (listing ??= listOnce().finally(() => (listing = undefined)));
     async function listOnce() {
@@ -146,7 +177,9 @@ export function watchCollection<T>(
           timeout: 3 * READ_TIMEOUT,
           signal,
         });
-        if (!stopped()) takeOver(answer.metadata.resourceVersion, answer.items, deletedMeanwhile);
+        if (stopped()) return;
+        heard();
+        takeOver(answer.metadata.resourceVersion, answer.items, deletedMeanwhile);
       } finally {
         deletedMeanwhile = undefined;
       }
@@ -156,9 +189,12 @@ export function watchCollection<T>(
       if (listed !== '') stats.relists++;
       // The server's history went back (restored from a backup): versions from before say nothing any more.
       const rewound = listed !== '' && newer(listed, version);
+      if (rewound) losePlace();
+      const isFirst = listed === '';
       const present = new Set<string>();
-      const differs = (key: string, at: string) => {
-        if (watch !== undefined && !rewound) early.set(key, at);
+      const differs = (uid: string, at: string) => {
+        if (position !== undefined) untold.set(uid, at);
+        else if (!isFirst) stats.missed++;
       };
       for (const raw of items) {
         const [key, entry] = entryOf(raw);
@@ -169,17 +205,18 @@ export function watchCollection<T>(
           if (before !== undefined && newer(before.version, entry.version)) continue;
           if (newer(deleted.get(key) ?? '', version)) continue;
         }
-        differs(key, entry.version);
+        if (before !== undefined && before.uid !== entry.uid) differs(before.uid, version);
+        differs(entry.uid, entry.version);
         put(key, entry);
       }
       for (const key of scope === '' ? [...entries.keys()] : [...(keysIn.get(scope) ?? [])]) {
         const entry = entries.get(key);
         if (entry === undefined || present.has(key) || (!rewound && newer(entry.version, version))) continue;
-        differs(key, version);
+        differs(entry.uid, version);
         remove(key);
       }
       listed = version;
-      if (rewound || position === undefined || newer(version, position)) position = version;
+      position ??= version;
       if (rewound) watch?.abort();
       markSynced(scope);
     }
@@ -190,11 +227,15 @@ export function watchCollection<T>(
         const { code = 500, reason = '', message = '' } = raw as { code?: number; reason?: string; message?: string };
         throw new ApiError(code, reason, message);
       }
+      if (type !== 'BOOKMARK') takeIn(type, raw, version);
+      // Only now, for an event that could not be read has not been told.
       if (position === undefined || newer(version, position)) position = version;
-      if (type === 'BOOKMARK') return;
+    }
+
+    function takeIn(type: string, raw: RawObject, version: string) {
       const [key, entry] = entryOf(raw);
-      const expected = early.get(key);
-      if (expected !== undefined && (type === 'DELETED' || !newer(expected, version))) early.delete(key);
+      const expected = untold.get(entry.uid);
+      if (expected !== undefined && (type === 'DELETED' || !newer(expected, version))) untold.delete(entry.uid);
       if (!newer(version, listed)) return;
       const before = entries.get(key);
       if (before !== undefined && newer(before.version, version)) return;
@@ -219,7 +260,9 @@ export function watchCollection<T>(
           query,
           silence: silenceSeconds * 1000,
           signal: current.signal,
+          opened: heard,
         })) {
+          heard();
           const { type, object } = JSON.parse(line) as { type: string; object: RawObject };
           onEvent(type, object);
           if (current.signal.aborted) return;
@@ -227,8 +270,6 @@ export function watchCollection<T>(
       } finally {
         signal.removeEventListener('abort', stop);
         watch = undefined;
-        // What was on its way comes with the next watch, which goes on from the list.
-        early.clear();
       }
     }
 
@@ -249,40 +290,54 @@ export function watchCollection<T>(
           failures = performance.now() - start < LASTING ? failures + 1 : 1;
           retryAfter = retryAfterSeconds;
           // A broken connection can be resumed. Everything else, and a break that repeats, asks for a fresh view.
-          if (status !== 0 || failures > 1) position = undefined;
+          if (status !== 0 || failures > 1) losePlace();
           const lost = { namespace: scope, status, reason, message, failures };
           if (status === 410 && failures === 1) {
             log.debug(lost, 'history lost, listing anew');
             continue;
           }
-          log[failures > 1 ? 'warn' : 'debug'](lost, 'watch broke');
+          health.problem = message;
+          const isNews = failures > 1 && message !== lamented;
+          log[isNews ? 'warn' : 'debug'](lost, 'watch broke');
+          if (isNews) lamented = message;
         }
         await pause(backoffDelay(failures, Math.random(), retryAfter), signal);
       }
     }
 
+    /** What was untold for so long is not on its way any more. The next watch goes on from the list. */
+    function giveUpUntold() {
+      if (untold.size === 0) return;
+      stats.missed += untold.size;
+      log.warn({ namespace: scope, missed: untold.size }, 'the watch had left out changes: opened anew');
+      untold.clear();
+      if (position !== undefined && newer(listed, position)) position = listed;
+      watch?.abort();
+    }
+
     async function keepRelisting() {
-      for (let failures = 0; !stopped();) {
+      for (let failures = 0, retryAfter: number | undefined; !stopped();) {
         const wait =
-          failures > 0 ? backoffDelay(failures, Math.random()) : relistSeconds * 1000 * (1 - 0.1 * Math.random());
+          failures > 0
+            ? backoffDelay(failures, Math.random(), retryAfter)
+            : relistSeconds * 1000 * (1 - 0.1 * Math.random());
         await pause(Math.min(wait, relistSeconds * 1000), signal);
         // Without a first list there is nothing to compare with: the watch is after that one.
         if (stopped() || listed === '') continue;
+        // Of the list before, where no watch lasted long enough to be asked for it.
+        giveUpUntold();
         try {
           await list();
           failures = 0;
         } catch (error) {
           failures++;
+          retryAfter = error instanceof ApiError ? error.retryAfterSeconds : undefined;
           log.debug({ namespace: scope, message: (error as Error).message }, 'relist failed');
         }
-        if (early.size === 0) continue;
+        if (untold.size === 0) continue;
         const suspected = watch;
         await pause(SETTLE, signal);
-        if (early.size === 0 || watch !== suspected || stopped()) continue;
-        stats.missed += early.size;
-        log.warn({ namespace: scope, missed: early.size }, 'the watch had left out changes: opened anew');
-        early.clear();
-        suspected?.abort();
+        if (!stopped() && suspected !== undefined && watch === suspected) giveUpUntold();
       }
     }
 
@@ -303,6 +358,12 @@ export function watchCollection<T>(
     },
     byNamespace: (namespace) => [...(keysIn.get(namespace) ?? [])].flatMap((key) => entries.get(key)?.item ?? []),
     stats,
+    get health() {
+      return {
+        heardAt: Math.min(...healths.map(({ heardAt }) => heardAt)),
+        problem: healths.find(({ problem }) => problem !== undefined)?.problem,
+      };
+    },
     async stop() {
       stopping.abort();
       await Promise.all(running);
