@@ -76,6 +76,6 @@ export class View implements Caches {
   supervised = () => this.view().supervised.values();
   find: Caches['find'] = (_namespace, name) => this.view().supervised.get(name);
   resource: Caches['resource'] = (_namespace, name) => this.manifests.resources.find((one) => one.name === name);
-  missed = () => ({});
+  watches = () => ({});
   stop = async () => {};
 }

@@ -42,7 +42,13 @@ export const controllerMetrics = defineMetrics({
   missedWatchEvents: {
     type: 'gauge',
     name: 'kubervisor_missed_watch_events_count',
-    help: 'Differences that a relist found and the watch had not told, since the start.',
+    help: 'Changes that a list showed and no watch had told, nor ever will, since the start.',
+    labels: ['collection'],
+  },
+  watchHeard: {
+    type: 'gauge',
+    name: 'kubervisor_watch_heard_timestamp_seconds',
+    help: 'When the API server last gave a sign of life on the watch, of several namespaces on the quietest: Unix time. At rest at most about a minute ago; older than three minutes, what the controller knows is stale.',
     labels: ['collection'],
   },
   statusWrites: {

@@ -17,6 +17,7 @@ import { natsSettingsOf } from '@kubervisor/runtime/nats/settings';
 import { CRD_VERSION_ANNOTATION, crdManifest } from '@kubervisor/shared/crd/manifest';
 import { DNS_LABEL } from '@kubervisor/shared/crd/kubervisor-service';
 import * as z from 'zod';
+import { problemOfCaches } from './core/cache-health.ts';
 import { controllerMetrics } from './metrics.ts';
 import { watchCluster } from './shell/caches.ts';
 import { lead, type Leadership } from './shell/leadership.ts';
@@ -93,11 +94,12 @@ export async function startController(
     metrics: registry,
     readiness: () => {
       const nats = bus.status();
+      const problem = problemOfCaches(caches.synced, caches.watches(), performance.now());
       return {
-        ready: nats.ready && caches.synced,
+        ready: nats.ready && problem === undefined,
         checks: {
           nats: nats.ready ? 'ok' : nats.problem,
-          kubernetes: caches.synced ? 'ok' : 'the first lists of pods, Services and KubervisorServices are not in yet',
+          kubernetes: problem ?? 'ok',
           leader: leadership === undefined ? 'another leads, or none' : 'this one leads',
         },
       };
@@ -105,9 +107,13 @@ export async function startController(
   });
   const url = await listen(http, config);
 
-  const missed = setInterval(() => {
-    for (const [collection, count] of Object.entries(caches.missed()))
-      metrics.missedWatchEvents.set({ collection }, count);
+  // The age of a moment on the monotonic clock, as a time of day: Prometheus compares it with its own.
+  const timeOf = (moment: number): number => (Date.now() - (performance.now() - moment)) / 1000;
+  const telling = setInterval(() => {
+    for (const [collection, { missed, heardAt }] of Object.entries(caches.watches())) {
+      metrics.missedWatchEvents.set({ collection }, missed);
+      metrics.watchHeard.set({ collection }, timeOf(heardAt));
+    }
   }, 5000);
   const election = electLeader(
     kubernetes,
@@ -135,7 +141,7 @@ export async function startController(
     url,
     async stop() {
       stopping.abort();
-      clearInterval(missed);
+      clearInterval(telling);
       forgetReconnects();
       // No act of a leader may come after the lease was given back.
       await stopLeading();

@@ -1,5 +1,5 @@
 /** What the controller sees of the cluster: three watched collections, and two views that are derived from them when asked. */
-import { watchCollection, type Collection } from '@kubervisor/runtime/kubernetes/watch';
+import { watchCollection, type Collection, type WatchHealth } from '@kubervisor/runtime/kubernetes/watch';
 import type { Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import {
   PATHS,
@@ -36,7 +36,8 @@ export interface Caches {
   find(namespace: string, name: string): Supervised | undefined;
   /** As it is now, its status included. */
   resource(namespace: string, name: string): KubervisorServiceObject | undefined;
-  missed(): Record<string, number>;
+  /** By collection, with how much its watch left out. */
+  watches(): Record<string, WatchHealth & { missed: number }>;
   stop(): Promise<void>;
 }
 
@@ -163,11 +164,13 @@ export function watchCluster(
     },
     find: (namespace, name) => caches.view(namespace).supervised.get(name),
     resource: (namespace, name) => resources.get(keyOf({ namespace, name })),
-    missed: () => ({
-      pods: pods.stats.missed,
-      services: services.stats.missed,
-      resources: resources.stats.missed,
-    }),
+    watches: () =>
+      Object.fromEntries(
+        Object.entries({ pods, services, resources }).map(([name, { health, stats }]) => [
+          name,
+          { ...health, missed: stats.missed },
+        ]),
+      ),
     async stop() {
       await Promise.all(collections.map((collection) => collection.stop()));
     },

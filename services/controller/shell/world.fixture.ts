@@ -65,7 +65,7 @@ export class FakeCaches implements Caches {
     ]);
   find: Caches['find'] = (namespace, name) => this.view(namespace).supervised.get(name);
   resource: Caches['resource'] = (namespace, name) => this.resources.get(keyOf({ namespace, name }));
-  missed = () => ({});
+  watches = () => ({});
   stop = async () => {};
 }
 
