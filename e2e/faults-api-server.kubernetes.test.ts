@@ -75,10 +75,13 @@ async function resumes(bad: string, within: number): Promise<void> {
       await world.until('nobody leads', () =>
         world.of('controller').every((process) => lastOf(process.log, /^leading/) !== 'leading'),
       );
+      // What they know of the cluster is as old as the outage.
+      await Promise.all(world.of('controller').map((process) => then.isNotReady(process, 'kubernetes')));
     } finally {
       await world.cluster.outage?.end();
     }
     await resumes(bad, RESUMED_WITHIN);
+    await Promise.all(world.of('controller').map((process) => then.isReady(process)));
     // All that happened since the outage began: the bad pod left once, both came back.
     const moved = world.changes
       .slice(changes)
