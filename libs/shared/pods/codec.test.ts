@@ -84,12 +84,38 @@ describe('A7: marks that were damaged by hand', () => {
   test('a time with an offset, or with fractions, is read', () => {
     expect(marks({ 'breaker/breakAt': '2026-11-23T13:00:00.500+01:00' }).breakAt).toBe(at + 500);
   });
+  test.each(['9999-12-31T23:59:59-23:59', '0000-01-01T00:00:00Z', '1969-12-31T23:59:59Z'])(
+    'breakAt and activatedAt %p are missing: no event and no status could carry them',
+    (time) => {
+      const read = marks({ 'breaker/breakAt': time, 'kubervisor/activatedAt': time });
+      expect([read.breakAt, read.activatedAt]).toEqual([undefined, undefined]);
+    },
+  );
+  test.each(['true', 'True', 'TRUE', 'yes', '1', 'until Monday'])('exempt %p protects the pod', (value) => {
+    expect(marks({ 'kubervisor/exempt': value }).exempt).toBe(true);
+  });
+  test.each(['false', 'False', 'no', '0', 'off', '', ' '])('exempt %p does not', (value) => {
+    expect(marks({ 'kubervisor/exempt': value }).exempt).toBe(false);
+  });
+  test('a value of 200 kB costs no more memory than the longest that we write', () => {
+    const huge = readPod(raw({ annotations: { 'kubervisor/reason': 'x'.repeat(200_000) } }));
+    expect(huge.annotations['kubervisor/reason']?.length).toBe(1024);
+  });
   test.each(['true', 'Yes', 'NO', ''])('a traffic label of %p is none', (value) => {
     expect(marks({}, { 'kubervisor/traffic': value }).traffic).toBeUndefined();
   });
 });
 
 describe('the line that says why', () => {
+  test.each([' (score=a'.repeat(5000), ` (${'score='.repeat(5000)}`, ` (${'score=1, '.repeat(5000)}`])(
+    'is read at once, whoever wrote it and however it goes wrong (%#)',
+    (line) => {
+      const begun = performance.now();
+      expect(readReason(line)).toEqual({ reason: line });
+      expect(performance.now() - begun).toBeLessThan(1000);
+    },
+  );
+
   test('reads back what it wrote', () => {
     const number = fc
       .double({ noNaN: true, noDefaultInfinity: true, min: -1e9, max: 1e9 })

@@ -9,6 +9,9 @@ const OURS: readonly string[] = Object.values(ANNOTATION);
 
 const ZONE = 'topology.kubernetes.io/zone';
 
+/** Characters of an annotation that are kept; ours are shorter, and a person's may have 256 kB on every pod. */
+const MAX_KEPT = 1024;
+
 const millis = (time: string | Date | null | undefined): number | undefined => {
   if (time === undefined || time === null) return undefined;
   const value = time instanceof Date ? time.getTime() : Date.parse(time);
@@ -33,7 +36,11 @@ export function readPod(raw: RawPod): Pod {
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
     labels,
-    annotations: Object.fromEntries(Object.entries(annotations).filter(([key]) => OURS.includes(key))),
+    annotations: Object.fromEntries(
+      Object.entries(annotations).flatMap(([key, value]) =>
+        OURS.includes(key) ? [[key, value.length > MAX_KEPT ? value.slice(0, MAX_KEPT) : value]] : [],
+      ),
+    ),
     hasAnnotations: metadata.annotations !== undefined,
     terminating: metadata.deletionTimestamp !== undefined && metadata.deletionTimestamp !== null,
     finished: raw.status?.phase === 'Succeeded' || raw.status?.phase === 'Failed',
@@ -71,9 +78,16 @@ export interface Marks {
 }
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/;
-const readTime = (value: string | undefined): number | undefined =>
-  value !== undefined && RFC_3339.test(value) ? millis(value) : undefined;
+/** As RFC 3339 writes years; beyond them a time is in no event and in no status. */
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
+function readTime(value: string | undefined): number | undefined {
+  const time = value !== undefined && RFC_3339.test(value) ? millis(value) : undefined;
+  return time !== undefined && time >= 0 && time <= LAST_TIME ? time : undefined;
+}
 export const writeTime = (time: number): string => new Date(time).toISOString();
+
+/** Whoever writes anything but a no means to protect the pod: a wrong break is worse than none. */
+const NOT_EXEMPT = /^\s*(false|no|off|0)?\s*$/i;
 
 export function marksOf(pod: Pick<Pod, 'labels' | 'annotations'>): Marks {
   const { labels, annotations } = pod;
@@ -92,7 +106,7 @@ export function marksOf(pod: Pick<Pod, 'labels' | 'annotations'>): Marks {
     retryCount: /^\d{1,9}$/.test(count) ? Number(count) : 0,
     ...(activatedAt !== undefined && { activatedAt }),
     ...(reason !== undefined && { reason }),
-    exempt: annotations[ANNOTATION.exempt] === 'true',
+    exempt: !NOT_EXEMPT.test(annotations[ANNOTATION.exempt] ?? ''),
   };
 }
 
@@ -104,7 +118,9 @@ export interface Observation {
   limit?: number | undefined;
 }
 
-const FIGURES = /^(?<reason>.*) \((?<figures>(?:(?:observed|limit|score)=[^\s,)]+(?:, )?)+)\)$/s;
+const FIGURE = String.raw`(?:observed|limit|score)=[^\s,)]+`;
+/** One way alone to read each text: whoever may annotate a pod would else keep every process busy that reads it. */
+const FIGURES = new RegExp(String.raw`^(?<reason>.*) \((?<figures>${FIGURE}(?:, ${FIGURE})*)\)$`, 's');
 
 export function writeReason({ reason, score, observed, limit }: Observation): string {
   const figures = Object.entries({ observed, limit, score })
