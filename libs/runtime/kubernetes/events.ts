@@ -98,7 +98,8 @@ export function createEventRecorder(
         item.count = unwritten;
       }
     }
-    const name = `${involved.name.slice(0, 230)}.${randomBytes(8).toString('hex')}`;
+    // A long name may have been cut at a dot or a dash, with which no part of a name may end.
+    const name = `${involved.name.slice(0, 230).replace(/[.-]+$/, '')}.${randomBytes(8).toString('hex')}`;
     await api.request('POST', events, {
       timeout: TIMEOUT,
       body: {

@@ -65,7 +65,7 @@ export function readPod(raw: RawPod): Pod {
 export interface Marks {
   /** Undefined: the label is missing or holds a value that is not ours. */
   traffic?: Traffic;
-  /** The KubervisorService that owns the pod. */
+  /** The KubervisorService that owns the pod. An empty label names nobody; a look for it would find the whole collection. */
   name?: string;
   /** The breaker that took it out. */
   strategy?: string;
@@ -100,8 +100,8 @@ export function marksOf(pod: Pick<Pod, 'labels' | 'annotations'>): Marks {
   const reason = annotations[ANNOTATION.reason];
   return {
     ...(traffic === 'yes' || traffic === 'no' || traffic === 'pause' ? { traffic } : {}),
-    ...(name !== undefined && { name }),
-    ...(strategy !== undefined && { strategy }),
+    ...(name !== undefined && name !== '' && { name }),
+    ...(strategy !== undefined && strategy !== '' && { strategy }),
     ...(breakAt !== undefined && { breakAt }),
     retryCount: /^\d{1,9}$/.test(count) ? Number(count) : 0,
     ...(activatedAt !== undefined && { activatedAt }),

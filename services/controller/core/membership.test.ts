@@ -53,6 +53,12 @@ describe('F1: adoption', () => {
   test('a pod without an owner has no template that could lack the label', () => {
     expect(decide(pod('a', { owned: false }))?.templateWithoutLabel).toBeUndefined();
   });
+  test('A7: an empty name is that of nobody: the pod is adopted, and one that is out is not lost', () => {
+    const empty = { 'kubervisor/name': '', 'kubervisor/strategy': '', 'kubervisor/traffic': 'no' };
+    expect(after(pod('a', { labels: empty }))?.labels).toMatchObject({ ...ours, 'kubervisor/traffic': 'no' });
+    expect(decide(pod('a', { labels: empty }), view([], []))).toMatchObject({ reason: 'Orphaned' });
+    expect(decide(pod('a', { labels: empty }), view([], []))?.confirmMissing).toBeUndefined();
+  });
   test('a pod of no Service of ours is none of our business', () => {
     expect(decide(pod('a', { labels: { app: 'other' } }))).toBeUndefined();
   });
