@@ -55,17 +55,20 @@ test('Events: refusals are counted, logged once, and end nothing', async () => {
   expect(recorder.stats).toEqual({ written: 1, dropped: 0, failed: 5 });
 });
 
-test.each(['.', '-'])('Events: of the longest name of a pod, cut where a %p stood, is one the API server takes', async (end) => {
-  const names: string[] = [];
-  const { recorder } = recorderOn(async (...request: unknown[]) => {
-    names.push((request as [string, string, { body: { metadata: { name: string } } }])[2].body.metadata.name);
-  });
-  recorder.record(event('m', `${'a'.repeat(229)}${end}${'b'.repeat(23)}`));
-  await recorder.stop();
-  expect(names).toHaveLength(1);
-  expect(names[0]).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/);
-  expect(names[0]?.length).toBeLessThanOrEqual(253);
-});
+test.each(['.', '-'])(
+  'Events: of the longest name of a pod, cut where a %p stood, is one the API server takes',
+  async (end) => {
+    const names: string[] = [];
+    const { recorder } = recorderOn(async (...request: unknown[]) => {
+      names.push((request as [string, string, { body: { metadata: { name: string } } }])[2].body.metadata.name);
+    });
+    recorder.record(event('m', `${'a'.repeat(229)}${end}${'b'.repeat(23)}`));
+    await recorder.stop();
+    expect(names).toHaveLength(1);
+    expect(names[0]).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/);
+    expect(names[0]?.length).toBeLessThanOrEqual(253);
+  },
+);
 
 test('Events: a series whose Event has expired begins anew', async () => {
   const calls: string[] = [];

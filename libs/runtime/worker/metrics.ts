@@ -20,6 +20,11 @@ export const roundMetrics = defineMetrics({
     help: 'Age of the work when it was taken up, by the clocks of the leader and of the worker.',
     labels: ['kind'],
   },
+  clockOffset: {
+    type: 'gauge',
+    name: 'kubervisor_clock_offset_seconds',
+    help: "How far the clock of this machine is ahead of the leading controller's, the time that the last work took to come included.",
+  },
   poison: {
     type: 'counter',
     name: 'kubervisor_poison_messages_total',

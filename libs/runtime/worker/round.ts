@@ -6,6 +6,7 @@ import { claimKey, roundSubject, type WorkKind } from '@kubervisor/shared/events
 import { decodeEvent, encodeEvent, type EventType } from '@kubervisor/shared/events/envelope';
 import type { Claim, ResourceRef, Round, RoundOutcome } from '@kubervisor/shared/events/common';
 import { CLAIM_LIFE, GIVE_UP_SLACK } from '@kubervisor/shared/policy/claim';
+import { CLOCK_TOLERANCE_MILLISECONDS } from '@kubervisor/shared/policy/return';
 import type * as z from 'zod';
 import type { Deadline } from '../kubernetes/client.ts';
 import type { Logger } from '../logs.ts';
@@ -28,7 +29,7 @@ export interface RoundPorts {
   bus: Pick<Bus, 'publish'> & { claims: Pick<Bus['claims'], 'claim'> };
   log: Logger;
   metrics: RoundMetrics;
-  /** Milliseconds since 1970: for what people and pods are told. */
+  /** Milliseconds since 1970, by this machine's clock: the time of events. What a round decides and writes goes by the leader's. */
   now(): number;
   /** `performance.now()`: for everything that is fenced; it goes on while the process is frozen. */
   monotonic(): number;
@@ -47,6 +48,11 @@ export interface Ending {
 export interface RoundContext {
   /** With namespace, service and round on every line. */
   log: Logger;
+  /**
+   * Milliseconds since 1970 by the leader's clock: of the message, and what passed since it came. So all times on the pods of a Service
+   * are of one clock, and a worker whose own is wrong cuts no wait and no grace period short.
+   */
+  now(): number;
 }
 
 export interface ClaimedContext extends RoundContext {
@@ -96,10 +102,20 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
     const work = decoded.event.data;
     const { namespace, name } = work.resource;
     const log = ports.log.child({ namespace, service: work.spec.service, resource: name, round: work.round });
-    // Two clocks, and of use only as a figure for people.
-    metrics.queueAge.observe({ kind }, Math.max(0, now() - Date.parse(decoded.event.time)) / 1000);
+    const sentAt = Date.parse(decoded.event.time);
+    // Two clocks, and of use only as figures for people.
+    const ahead = now() - sentAt;
+    metrics.queueAge.observe({ kind }, Math.max(0, ahead) / 1000);
+    metrics.clockOffset.set(ahead / 1000);
+    if (Math.abs(ahead) > CLOCK_TOLERANCE_MILLISECONDS)
+      log.warn(
+        { seconds: Math.round(ahead / 1000) },
+        'the clock of this machine is not that of the leading controller',
+      );
+    const { receivedAt } = message;
+    const context = { log, now: () => Math.floor(sentAt + Math.max(0, monotonic() - receivedAt)) };
 
-    const { ending, results } = await play(work, message.receivedAt, log);
+    const { ending, results } = await play(work, receivedAt, context);
     metrics.rounds.inc({ kind, outcome: ending.outcome });
     metrics.duration.observe({ kind }, ending.durationMilliseconds / 1000);
     if (ending.errors.length > 0) log.warn({ outcome: ending.outcome, errors: ending.errors }, 'round had errors');
@@ -111,7 +127,7 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
   async function play(
     work: Work,
     receivedAt: number,
-    log: Logger,
+    context: RoundContext,
   ): Promise<{ ending: Ending; results: { gathered?: Gathered; done?: Done } }> {
     let claim: Claim = { outcome: 'notTried', revision: work.claimRevision };
     const ending = (outcome: RoundOutcome, errors: string[] = []): Ending => ({
@@ -124,7 +140,7 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
       const patience = shape.longestTimeout(work) + GIVE_UP_SLACK;
       const tooLate = () => monotonic() - receivedAt > patience;
       if (tooLate()) return { ending: ending('givenUp'), results: {} };
-      const gathered = await shape.gather(work, { log });
+      const gathered = await shape.gather(work, context);
       if (tooLate()) return { ending: ending('givenUp'), results: {} };
 
       // Counted from before the claim is sent: its answer may be long on the way, and those who watch count from their sight of it.
@@ -132,10 +148,10 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
       claim = await bus.claims.claim(claimKey(work.resource.uid, kind), work.claimRevision, work.round);
       if (claim.outcome === 'refused') return { ending: ending('refused'), results: {} };
 
-      const { done, failed, errors } = await shape.act(work, gathered, { log, deadline });
+      const { done, failed, errors } = await shape.act(work, gathered, { ...context, deadline });
       return { ending: ending(failed === true ? 'failed' : 'completed', errors), results: { gathered, done } };
     } catch (error) {
-      log.error({ err: error }, 'round failed');
+      context.log.error({ err: error }, 'round failed');
       return { ending: ending('failed', [problemOf(error)]), results: {} };
     }
   }

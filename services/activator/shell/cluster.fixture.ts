@@ -142,7 +142,8 @@ export type Cluster = ReturnType<typeof aCluster>;
 
 /** Plays one round through the real frame. Clocks stand still unless a test turns them. */
 export function aPlayer({ kubernetes }: Cluster) {
-  const clock = { now: NOW, monotonic: 1000 };
+  /** `ahead`: how far the activator's own clock is ahead of the leader's. */
+  const clock = { now: NOW, monotonic: 1000, ahead: 0 };
   const waits: number[] = [];
   const facts: { subject: string; data: PodFact }[] = [];
   const ended: ActivationCompleted[] = [];
@@ -153,7 +154,7 @@ export function aPlayer({ kubernetes }: Cluster) {
   };
   const metrics = createMetrics('activator');
   const declared = metrics.declare(activatorMetrics);
-  const clocks = { now: () => clock.now, monotonic: () => clock.monotonic };
+  const clocks = { now: () => clock.now + clock.ahead, monotonic: () => clock.monotonic };
   const ports = {
     ...clocks,
     source: '/kubervisor/activator/test',

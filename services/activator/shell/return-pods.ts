@@ -38,8 +38,8 @@ export async function returnPods(
   ports: ReturnPorts,
   context: ClaimedContext,
 ): Promise<Acted<RoundResult>> {
-  const { kubernetes, now, monotonic } = ports;
-  const { log, deadline } = context;
+  const { kubernetes, monotonic } = ports;
+  const { log, deadline, now } = context;
   const resolved = resolveSpec(work.spec);
   const errors: string[] = [];
   const telling: Promise<void>[] = [];

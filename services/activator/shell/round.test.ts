@@ -59,6 +59,29 @@ test('a round claims, lists once, acts, and tells what it did and why', async ()
   expect(cluster.calls).toEqual(['list shop app=cart']);
 });
 
+test.each([600_000, -600_000])(
+  'A2, V4: its own clock %p ms ahead, it acts and writes by the clock of the leader',
+  async (ahead) => {
+    const { cluster, player } = setUp(
+      aPod('back', out),
+      aPod('spent', spent),
+      aPod('unreadable', { traffic: 'no' }),
+      aPod('waits', { ...out, brokenFor: 1 }),
+    );
+    player.clock.ahead = ahead;
+    const fact = await player.play(aWork({ ...kill, period: 10 }));
+    expect(told(fact)).toEqual([
+      'killed spent RetriesExhausted',
+      'activated back WaitOver',
+      'stamped unreadable UnreadableBreakAt',
+      'withheld waits WaitNotOver',
+    ]);
+    // An activatedAt in the past would be no grace period, and so a break for what the pod did before.
+    expect(cluster.pod('back')?.annotations[ANNOTATION.activatedAt]).toBe(before(0));
+    expect(cluster.pod('unreadable')?.annotations[ANNOTATION.breakAt]).toBe(before(0));
+  },
+);
+
 test('W3: a refused claim ends the round before it asks anything of Kubernetes', async () => {
   const { cluster, player } = setUp(aPod('a', out));
   player.claims.answer = { outcome: 'refused', revision: 9 };

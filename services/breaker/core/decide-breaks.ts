@@ -19,8 +19,10 @@ import { panicOf } from './panic.ts';
 import { retryCountAtBreak } from './retry-count.ts';
 
 export interface BreakInput {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by the leader's clock. */
   now: number;
+  /** By the clock that is behind, the leader's or the breaker's own: what grace periods are judged by. `now` unless told. */
+  earlierNow?: number;
   /** Of the KubervisorService. */
   name: string;
   /** The Service's selector without our key. */
@@ -73,6 +75,7 @@ export interface BreakDecision {
 
 export function decideBreaks({
   now,
+  earlierNow = now,
   name,
   selector,
   evaluations,
@@ -123,7 +126,7 @@ export function decideBreaks({
       withhold('NotOfFleet');
       continue;
     }
-    const obstacle = obstacleOf(pod, breaker, { now, name, others });
+    const obstacle = obstacleOf(pod, breaker, { earlierNow, name, others });
     if (obstacle !== undefined) {
       withhold(obstacle.reason, obstacle.message);
       continue;
@@ -167,13 +170,14 @@ const compare = (one: string, other: string): number => (one < other ? -1 : Numb
 function obstacleOf(
   pod: Pod,
   { gracePeriod }: ResolvedBreaker,
-  { now, name, others }: Pick<BreakInput, 'now' | 'name' | 'others'>,
+  { earlierNow, name, others }: Required<Pick<BreakInput, 'earlierNow' | 'name' | 'others'>>,
 ): { reason: WithheldReason; message?: string } | undefined {
   const { traffic, exempt, activatedAt } = marksOf(pod);
   if (traffic !== 'yes') return { reason: 'AlreadyOut' };
   if (!pod.ready) return { reason: 'NotReady' };
   if (exempt) return { reason: 'Exempt' };
-  if (!isPastGrace({ readySince: pod.readySince, activatedAt }, gracePeriod, now)) return { reason: 'GracePeriod' };
+  if (!isPastGrace({ readySince: pod.readySince, activatedAt }, gracePeriod, earlierNow))
+    return { reason: 'GracePeriod' };
   const [sharer] = others
     .filter((other) => other.name !== name && selects(other.selector, pod.labels))
     .map((other) => other.name)

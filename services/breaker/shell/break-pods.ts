@@ -13,7 +13,7 @@ import { decideBreaks, type BreakDecision } from '../core/decide-breaks.ts';
 import { brokenPod, NOTHING_DONE, type RoundResult } from '../core/report.ts';
 import { podsAsSimulated } from '../core/simulation.ts';
 import { attemptBreak, bearsBreakOf, mayHaveLeft, withheldOf, type Attempt } from './attempt.ts';
-import type { Gathered } from './gather.ts';
+import { earlierNow, type Gathered } from './gather.ts';
 import type { BreakerMetrics } from './metrics.ts';
 import { tellBreak } from './tell-break.ts';
 
@@ -33,8 +33,8 @@ export async function breakPods(
   // B5: nobody to break, nothing to ask of Kubernetes.
   if (evaluations.every(({ nominations }) => nominations.length === 0)) return { done: NOTHING_DONE, errors: [] };
 
-  const { kubernetes, now, monotonic, breakerMetrics } = ports;
-  const { log, deadline } = context;
+  const { kubernetes, monotonic, breakerMetrics } = ports;
+  const { log, deadline, now } = context;
   const { resource, selector, others, simulated } = work;
   const errors: string[] = [];
   const telling: Promise<void>[] = [];
@@ -85,6 +85,7 @@ export async function breakPods(
   function decide(enforcing: boolean, fleet: readonly Pod[], at: number): BreakDecision {
     return decideBreaks({
       now: at,
+      earlierNow: Math.min(at, earlierNow(ports, context)),
       name: resource.name,
       selector,
       others,

@@ -3,6 +3,7 @@ import { DETECTOR_API_VERSION, type JudgedPod } from '@kubervisor/shared/detecti
 import type { EvaluationRequest, EvaluationResponse } from '@kubervisor/shared/detection/service';
 import { resolveSpec, type ResolvedSpec } from '@kubervisor/shared/crd/resolve';
 import type { FleetPod, WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
+import type { RoundContext } from '@kubervisor/runtime/worker/round';
 import { inquiries, nominate, type Evaluation, type Inquiry } from '../core/nominate.ts';
 
 /** As `askDetector` of libs/runtime, with the address filled in: it never throws, an error is an answer. */
@@ -22,8 +23,9 @@ const NOBODY_TO_JUDGE: EvaluationResponse = { verdicts: [], ignored: {}, warning
 export async function gather(
   work: WorkEvaluate,
   ports: { ask: AskDetector; now(): number; monotonic(): number },
+  context: Pick<RoundContext, 'now'>,
 ): Promise<Gathered> {
-  const asked = inquiries(work, resolveSpec(work.spec), ports.now());
+  const asked = inquiries(work, resolveSpec(work.spec), earlierNow(ports, context));
   const evaluations = await Promise.all(
     asked.map(async (inquiry) => {
       const timeout = 1000 * inquiry.breaker.timeoutSeconds;
@@ -34,6 +36,13 @@ export async function gather(
   );
   return { evaluations, judgedAt: ports.monotonic() };
 }
+
+/**
+ * V4: by the clock that is behind, ours or the leader's: a grace period is over when both say so, and neither clock alone, being
+ * ahead, gets a pod judged by its cold start.
+ */
+export const earlierNow = (ports: { now(): number }, context: Pick<RoundContext, 'now'>): number =>
+  Math.min(ports.now(), context.now());
 
 /** W3: milliseconds; 0 where no due breaker has a detector to ask. */
 export function longestTimeout({ spec, due }: Pick<WorkEvaluate, 'spec' | 'due'>): number {

@@ -33,6 +33,8 @@ let cluster: FakeCluster;
 let asked: { request: EvaluationRequest; timeout: number }[];
 let waits: number[];
 let errors: Record<string, EvaluationResponse['error']>;
+/** By the leader's clock. */
+let sentAt: number;
 
 beforeEach(() => {
   bus = new FakeBus();
@@ -42,6 +44,7 @@ beforeEach(() => {
   asked = [];
   waits = [];
   errors = {};
+  sentAt = NOW;
 });
 
 interface Played {
@@ -73,7 +76,7 @@ async function play(
       clock.time += milliseconds;
     },
   });
-  const stamp = { id: '1', source: '/test', time: NOW };
+  const stamp = { id: '1', source: '/test', time: sentAt };
   const message = aMessage(JSON.stringify(encodeEvent(workEvaluate, 'shop/cart', work, stamp)));
   await roundHandler(round, ports)(message);
   const [fact] = bus.data<EvaluationCompleted>('kubervisor.round.evaluate.shop.cart');
@@ -84,6 +87,54 @@ async function play(
 const brokenIn = (fact: EvaluationCompleted) => fact.breaks.map(({ pod }) => pod);
 /** `cart-0` the worst. */
 const bad = (...indices: number[]) => Object.fromEntries(indices.map((index) => [`cart-${index}`, 10 - index]));
+
+describe('a clock that is ten minutes off', () => {
+  const OFF = 600_000;
+  /** Ten seconds of probation, and two retries forgiven after 700 s. */
+  const DECAYS = { gracePeriod: 5, evaluationPeriod: 5, activator: { retryDecayPeriod: 300 } };
+  const clocks = {
+    'the breaker': (off: number) => (ports.now = () => NOW + off),
+    'the leader': (off: number) => (sentAt += off),
+  };
+  const each = (Object.keys(clocks) as (keyof typeof clocks)[]).flatMap(
+    (whose) =>
+      [
+        [whose, OFF],
+        [whose, -OFF],
+      ] as const,
+  );
+  const fleet = (youngest: Parameters<typeof somePods>[1]) => [...somePods(1, youngest), ...somePods(4).slice(1)];
+
+  test.each(each)('V4: %s, %p ms ahead: nobody is judged in the grace period', async (whose, off) => {
+    clocks[whose](off);
+    await play({ pods: fleet({ readyFor: 30 }), breakers: [{ gracePeriod: 60 }] }, { slow: bad(0, 1) });
+    expect(cluster.out).toEqual(['cart-1']);
+  });
+
+  test.each(each)('V4, B5: %s, %p ms ahead: nor broken, where only the fresh list shows it', async (whose, off) => {
+    clocks[whose](off);
+    cluster = new FakeCluster(fleet({ activeFor: 30 }));
+    const { fact } = await play({ pods: somePods(4), breakers: [{ gracePeriod: 60 }] }, { slow: bad(0, 1) });
+    expect(cluster.out).toEqual(['cart-1']);
+    expect(heldOf(fact.withheld)).toEqual(['cart-0 GracePeriod']);
+  });
+
+  test.each([OFF, 0, -OFF])(
+    'A2, A3: the breaker, %p ms ahead: what is written is by the clock of the leader',
+    async (off) => {
+      clocks['the breaker'](off);
+      const [relapsed] = somePods(1, { retryCount: 5, activeFor: 700 });
+      await play({ pods: [relapsed!, ...somePods(4).slice(1)], breakers: [DECAYS] }, { slow: bad(0) });
+      expect(cluster.pods[0]?.annotations).toMatchObject({ 'breaker/breakAt': before(0), 'breaker/retryCount': '4' });
+    },
+  );
+
+  test('it is told: how far the clock of the machine is ahead', async () => {
+    ports.now = () => NOW + OFF;
+    await play({ pods: somePods(2) }, {});
+    expect(await counted(ports.registry, 'kubervisor_clock_offset_seconds')).toBe(600);
+  });
+});
 
 describe('a round that breaks', () => {
   test('asks, claims, lists, patches with guards, and tells all of it', async () => {

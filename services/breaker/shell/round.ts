@@ -19,7 +19,7 @@ export function evaluationRound(
     work: workEvaluate,
     fact: evaluationCompleted,
     longestTimeout,
-    gather: (work) => gather(work, ports),
+    gather: (work, context) => gather(work, ports, context),
     act: (work, gathered, context) => breakPods(work, gathered, ports, context),
 
     report(work, ending, { gathered, done }) {
