@@ -13,7 +13,7 @@ import { countsOf, isAvailable, isOut, ownedBy, selects, type Selector } from '@
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { budgetOf, floorOf } from '@kubervisor/shared/policy/percent';
 import type { WithheldReason } from '@kubervisor/shared/reasons';
-import { isPastGrace } from './grace.ts';
+import { clocksOf, isPastGrace, type Clocks } from './grace.ts';
 import type { Evaluation, Nomination } from './nominate.ts';
 import { panicOf } from './panic.ts';
 import { retryCountAtBreak } from './retry-count.ts';
@@ -21,8 +21,8 @@ import { retryCountAtBreak } from './retry-count.ts';
 export interface BreakInput {
   /** Milliseconds since 1970, by the leader's clock. */
   now: number;
-  /** By the clock that is behind, the leader's or the breaker's own: what grace periods are judged by. `now` unless told. */
-  earlierNow?: number;
+  /** What grace periods are judged by; `now` unless told. */
+  clocks?: Clocks;
   /** Of the KubervisorService. */
   name: string;
   /** The Service's selector without our key. */
@@ -75,7 +75,7 @@ export interface BreakDecision {
 
 export function decideBreaks({
   now,
-  earlierNow = now,
+  clocks = clocksOf(now),
   name,
   selector,
   evaluations,
@@ -126,7 +126,7 @@ export function decideBreaks({
       withhold('NotOfFleet');
       continue;
     }
-    const obstacle = obstacleOf(pod, breaker, { earlierNow, name, others });
+    const obstacle = obstacleOf(pod, breaker, { clocks, name, others });
     if (obstacle !== undefined) {
       withhold(obstacle.reason, obstacle.message);
       continue;
@@ -170,14 +170,13 @@ const compare = (one: string, other: string): number => (one < other ? -1 : Numb
 function obstacleOf(
   pod: Pod,
   { gracePeriod }: ResolvedBreaker,
-  { earlierNow, name, others }: Required<Pick<BreakInput, 'earlierNow' | 'name' | 'others'>>,
+  { clocks, name, others }: Required<Pick<BreakInput, 'clocks' | 'name' | 'others'>>,
 ): { reason: WithheldReason; message?: string } | undefined {
   const { traffic, exempt, activatedAt } = marksOf(pod);
   if (traffic !== 'yes') return { reason: 'AlreadyOut' };
   if (!pod.ready) return { reason: 'NotReady' };
   if (exempt) return { reason: 'Exempt' };
-  if (!isPastGrace({ readySince: pod.readySince, activatedAt }, gracePeriod, earlierNow))
-    return { reason: 'GracePeriod' };
+  if (!isPastGrace({ readySince: pod.readySince, activatedAt }, gracePeriod, clocks)) return { reason: 'GracePeriod' };
   const [sharer] = others
     .filter((other) => other.name !== name && selects(other.selector, pod.labels))
     .map((other) => other.name)

@@ -7,6 +7,7 @@ import { EDITS, edited, marksOf, readPod, writeTime } from '@kubervisor/shared/p
 import { ANNOTATION, LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { decideBreaks, type Break, type BreakDecision } from './decide-breaks.ts';
+import { clocksOf } from './grace.ts';
 import { inquiries, nominate, type Evaluation } from './nominate.ts';
 import { podsAsSimulated } from './simulation.ts';
 
@@ -136,7 +137,7 @@ export const anAnswer = (verdicts: Verdict[] = []) => ({ verdicts, ignored: {}, 
 export type Verdicts = Readonly<Record<string, Scores>>;
 
 export function evaluate(work: WorkEvaluate, verdicts: Verdicts, now = NOW): Evaluation[] {
-  return inquiries(work, resolveSpec(work.spec), now).map((inquiry) => {
+  return inquiries(work, resolveSpec(work.spec), clocksOf(now)).map((inquiry) => {
     const { name } = inquiry.breaker;
     const names = inquiry.sent.map((pod) => pod.name);
     return nominate(inquiry, anAnswer(verdictsOf(names, verdicts[name] ?? {})), work.history[name]);

@@ -10,6 +10,7 @@ import type { Observation } from '@kubervisor/shared/pods/codec';
 import { enforcementOf } from '@kubervisor/shared/policy/return';
 import { TRANSITIONS } from '@kubervisor/shared/reasons';
 import { isConfirmed } from './confirm.ts';
+import type { Clocks } from './grace.ts';
 import { judgeable } from './judgeable.ts';
 import { panicOf } from './panic.ts';
 import { readVerdicts, type Judgement, type PodVerdict } from './read-verdicts.ts';
@@ -46,7 +47,7 @@ export interface Evaluation extends Inquiry {
 export function inquiries(
   { due, fleet, simulated, active }: Pick<WorkEvaluate, 'due' | 'fleet' | 'simulated' | 'active'>,
   resolved: ResolvedSpec,
-  now: number,
+  clocks: Clocks,
 ): Inquiry[] {
   const believed = fleetAsSimulated(fleet, simulated);
   return resolved.breakers.flatMap((breaker) => {
@@ -54,7 +55,7 @@ export function inquiries(
     if (!due.includes(breaker.name) || enforcement === 'off') return [];
     const enforced = enforcement === 'enforced';
     const seen = enforced ? fleet : believed;
-    return [{ breaker, enforced, fleet: seen, sent: judgeable(seen, breaker, now) }];
+    return [{ breaker, enforced, fleet: seen, sent: judgeable(seen, breaker, clocks) }];
   });
 }
 

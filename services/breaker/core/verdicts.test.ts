@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { isConfirmed } from './confirm.ts';
 import { aPod, aWork, anAnswer, before, fleetPodOf, NOW, somePods, type PodText } from './fleet.fixture.ts';
+import { clocksOf } from './grace.ts';
 import { judgeable } from './judgeable.ts';
 import { inquiries } from './nominate.ts';
 import { panicOf, type Member } from './panic.ts';
@@ -11,7 +12,7 @@ import { resolveSpec } from '@kubervisor/shared/crd/resolve';
 
 describe('judgeable', () => {
   const judged = (text: PodText, gracePeriod = 60) =>
-    judgeable([fleetPodOf(aPod('cart-0', text))], { gracePeriod }, NOW).length === 1;
+    judgeable([fleetPodOf(aPod('cart-0', text))], { gracePeriod }, clocksOf(NOW)).length === 1;
 
   test('F3: an unready pod is not judged', () => {
     expect(judged({})).toBe(true);
@@ -20,6 +21,15 @@ describe('judgeable', () => {
 
   test.each(['no', 'pause', 'missing', 'perhaps'])('V2: a pod at traffic %s is not judged', (traffic) => {
     expect(judged({ traffic })).toBe(false);
+  });
+
+  test('V4, A7: an activatedAt in the future keeps a pod from judgement, but not for years', () => {
+    const day = 86_400;
+    expect(judged({ activeFor: -day })).toBe(false);
+    expect(judged({ activeFor: -day - 1 })).toBe(true);
+    // A machine whose clock stands in 1970 finds all times years ahead: that is no damage.
+    const young = fleetPodOf(aPod('cart-0', { readyFor: 30, activeFor: 30 }));
+    expect(judgeable([young], { gracePeriod: 60 }, clocksOf(NOW, 0))).toEqual([]);
   });
 
   test('V4: a pod is not judged until gracePeriod after Ready', () => {
@@ -45,7 +55,9 @@ describe('judgeable', () => {
 describe('inquiries', () => {
   const modes = (text: Parameters<typeof aWork>[0]) => {
     const work = aWork(text);
-    return inquiries(work, resolveSpec(work.spec), NOW).map(({ breaker, enforced }) => `${breaker.name} ${enforced}`);
+    return inquiries(work, resolveSpec(work.spec), clocksOf(NOW)).map(
+      ({ breaker, enforced }) => `${breaker.name} ${enforced}`,
+    );
   };
 
   test('only due breakers are asked for, and never a disabled one', () => {
@@ -70,7 +82,9 @@ describe('inquiries', () => {
         { uid: 'uid-out', traffic: 'yes', retryCount: 1, activatedAt: before(500) },
       ],
     });
-    const sent = inquiries(work, resolveSpec(work.spec), NOW).map((inquiry) => inquiry.sent.map(({ name }) => name));
+    const sent = inquiries(work, resolveSpec(work.spec), clocksOf(NOW)).map((inquiry) =>
+      inquiry.sent.map(({ name }) => name),
+    );
     expect(sent).toEqual([['cart-0', 'cart-1', 'cart-2'], ['cart-2']]);
   });
 });

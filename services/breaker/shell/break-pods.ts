@@ -10,10 +10,11 @@ import { concurrently, PATCHES_AT_ONCE } from '@kubervisor/runtime/worker/concur
 import { listPods } from '@kubervisor/runtime/worker/list-pods';
 import type { Acted, ClaimedContext, RoundPorts } from '@kubervisor/runtime/worker/round';
 import { decideBreaks, type BreakDecision } from '../core/decide-breaks.ts';
+import { clocksOf } from '../core/grace.ts';
 import { brokenPod, NOTHING_DONE, type RoundResult } from '../core/report.ts';
 import { podsAsSimulated } from '../core/simulation.ts';
 import { attemptBreak, bearsBreakOf, mayHaveLeft, withheldOf, type Attempt } from './attempt.ts';
-import { earlierNow, type Gathered } from './gather.ts';
+import type { Gathered } from './gather.ts';
 import type { BreakerMetrics } from './metrics.ts';
 import { tellBreak } from './tell-break.ts';
 
@@ -85,7 +86,7 @@ export async function breakPods(
   function decide(enforcing: boolean, fleet: readonly Pod[], at: number): BreakDecision {
     return decideBreaks({
       now: at,
-      earlierNow: Math.min(at, earlierNow(ports, context)),
+      clocks: clocksOf(at, ports.now()),
       name: resource.name,
       selector,
       others,

@@ -4,6 +4,7 @@ import type { EvaluationRequest, EvaluationResponse } from '@kubervisor/shared/d
 import { resolveSpec, type ResolvedSpec } from '@kubervisor/shared/crd/resolve';
 import type { FleetPod, WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
 import type { RoundContext } from '@kubervisor/runtime/worker/round';
+import { clocksOf } from '../core/grace.ts';
 import { inquiries, nominate, type Evaluation, type Inquiry } from '../core/nominate.ts';
 
 /** As `askDetector` of libs/runtime, with the address filled in: it never throws, an error is an answer. */
@@ -25,7 +26,7 @@ export async function gather(
   ports: { ask: AskDetector; now(): number; monotonic(): number },
   context: Pick<RoundContext, 'now'>,
 ): Promise<Gathered> {
-  const asked = inquiries(work, resolveSpec(work.spec), earlierNow(ports, context));
+  const asked = inquiries(work, resolveSpec(work.spec), clocksOf(ports.now(), context.now()));
   const evaluations = await Promise.all(
     asked.map(async (inquiry) => {
       const timeout = 1000 * inquiry.breaker.timeoutSeconds;
@@ -36,13 +37,6 @@ export async function gather(
   );
   return { evaluations, judgedAt: ports.monotonic() };
 }
-
-/**
- * V4: by the clock that is behind, ours or the leader's: a grace period is over when both say so, and neither clock alone, being
- * ahead, gets a pod judged by its cold start.
- */
-export const earlierNow = (ports: { now(): number }, context: Pick<RoundContext, 'now'>): number =>
-  Math.min(ports.now(), context.now());
 
 /** W3: milliseconds; 0 where no due breaker has a detector to ask. */
 export function longestTimeout({ spec, due }: Pick<WorkEvaluate, 'spec' | 'due'>): number {

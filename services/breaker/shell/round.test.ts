@@ -1,5 +1,6 @@
 /** Whole evaluations, from the message to the fact, with every fault on the way. */
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { activator } from '@kubervisor/shared/crd/kubervisor-service';
 import { encodeEvent } from '@kubervisor/shared/events/envelope';
 import type { EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
 import type { PodFact } from '@kubervisor/shared/events/facts';
@@ -91,7 +92,7 @@ const bad = (...indices: number[]) => Object.fromEntries(indices.map((index) => 
 describe('a clock that is ten minutes off', () => {
   const OFF = 600_000;
   /** Ten seconds of probation, and two retries forgiven after 700 s. */
-  const DECAYS = { gracePeriod: 5, evaluationPeriod: 5, activator: { retryDecayPeriod: 300 } };
+  const DECAYS = { gracePeriod: 5, evaluationPeriod: 5, activator: activator.parse({ retryDecayPeriod: 300 }) };
   const clocks = {
     'the breaker': (off: number) => (ports.now = () => NOW + off),
     'the leader': (off: number) => (sentAt += off),
