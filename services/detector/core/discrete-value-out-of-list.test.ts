@@ -91,7 +91,28 @@ describe('discreteValueOutOfList', () => {
   ])('V2: a sample is dropped and counted as %s: %j', (reason, dropped) => {
     const { verdicts, ignored } = judgeDiscreteValues(stanza, [dropped, sample('200', 3)], fleet);
     expect(ignored).toEqual({ [reason]: 1 });
-    expect(verdicts[0]?.outcome).toBe('ok');
+    const isAmountOfThePod = reason === 'notANumber' || reason === 'negativeSample';
+    expect(verdicts[0]?.outcome).toBe(isAmountOfThePod ? 'inconclusive' : 'ok');
+  });
+
+  test.each<[string, Sample[], string]>([
+    ['a good amount is missing: the bad share may be smaller', [sample('200', NaN), ...bad(80)], 'inconclusive'],
+    ['a good amount is missing: ok is ok all the more', [sample('200', NaN), ...bad(20)], 'ok'],
+    ['a bad amount is missing: the share may be larger', [sample('503', Infinity), ...bad(20)], 'inconclusive'],
+    ['a bad amount is missing: bad is bad all the more', [sample('503', NaN), ...bad(80)], 'anomalous'],
+    ['a negative amount is none', [sample('200', -5), ...bad(80)], 'inconclusive'],
+    ['of another pod it is nothing to this one', [sample('200', NaN, 'other-1'), ...bad(80)], 'anomalous'],
+  ])('V1: what is not known decides nothing: %s', (_name, samples, outcome) => {
+    expect(judgeOne(samples)?.outcome).toBe(outcome);
+  });
+
+  test('V1, V5: says why nothing is concluded from an amount that is not a number', () => {
+    expect(judgeOne([sample('200', NaN), ...bad(80)])).toEqual({
+      pod: 'cart-1',
+      uid: 'u1',
+      outcome: 'inconclusive',
+      reason: 'an amount of a good value of code is negative or not a number: the share of bad ones is not known',
+    });
   });
 
   test('several series of a pod and value are summed', () => {
