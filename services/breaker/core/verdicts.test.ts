@@ -4,9 +4,10 @@ import { isConfirmed } from './confirm.ts';
 import { aPod, aWork, anAnswer, before, fleetPodOf, NOW, somePods, type PodText } from './fleet.fixture.ts';
 import { clocksOf } from './grace.ts';
 import { judgeable } from './judgeable.ts';
-import { inquiries } from './nominate.ts';
+import { inquiries, nominate } from './nominate.ts';
 import { panicOf, type Member } from './panic.ts';
 import { readVerdicts } from './read-verdicts.ts';
+import { NOTHING_DONE, reportEvaluations } from './report.ts';
 import { retryCountAtBreak } from './retry-count.ts';
 import { resolveSpec } from '@kubervisor/shared/crd/resolve';
 
@@ -155,6 +156,21 @@ describe('readVerdicts', () => {
     });
     expect(judgement.verdicts.size).toBe(0);
     expect(judgement.counts).toEqual({ ok: 0, anomalous: 0, inconclusive: 0, error: 3 });
+  });
+});
+
+describe('reportEvaluations', () => {
+  test('passes on what the source warned of and what was dropped, of an answer as of an error', () => {
+    const warnings = ['a store did not answer'];
+    const ignored = { notANumber: 2 };
+    const work = aWork({ pods: somePods(3) });
+    for (const error of [undefined, { reason: 'Timeout', message: 'late' } as const]) {
+      const [inquiry] = inquiries(work, resolveSpec(work.spec), NOW);
+      if (inquiry === undefined) throw new Error('nobody is asked');
+      const answer = { ...anAnswer(), ignored, warnings, ...(error !== undefined && { error }) };
+      const [report] = reportEvaluations([nominate(inquiry, answer, undefined)], NOTHING_DONE).breakers;
+      expect(report).toMatchObject({ warnings, ignored });
+    }
   });
 });
 

@@ -168,6 +168,16 @@ describe('conditions', () => {
     expect(degraded?.message).toContain('all of revision 7d9');
     expect(degraded?.message).toContain('Timeout: no answer');
   });
+  test('V1: what a detector dropped, and what its source warned of, is in the message of the breaker', () => {
+    const warnings = ['a store did not answer', 'metric might not be a counter'];
+    const memory: Memory = {
+      ...NEW_MEMORY,
+      breakers: { errors: report({ ignored: { notANumber: 2, notAsked: 1 }, warnings }) },
+    };
+    expect(compose(supervisedBy(), [owned('a')], memory).breakers?.[0]?.message).toBe(
+      'ignored: 2 notANumber, 1 notAsked; warning: a store did not answer; warning: metric might not be a counter',
+    );
+  });
   test('RoundsMissing after two in a row', () => {
     const missing = (count: number) =>
       condition(compose(supervisedBy(), [owned('a')], { ...NEW_MEMORY, missing: count }), 'Degraded')?.reason;
