@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { readQueryAnswer } from './prometheus-answer.ts';
+import { readMatrix, readVector } from './prometheus-answer.ts';
 
 const vector = (result: unknown, more: object = {}) =>
-  readQueryAnswer(200, JSON.stringify({ status: 'success', data: { resultType: 'vector', result }, ...more }));
+  readVector(200, JSON.stringify({ status: 'success', data: { resultType: 'vector', result }, ...more }));
 
 describe("Prometheus's answer", () => {
   test.each([
@@ -37,12 +37,12 @@ describe("Prometheus's answer", () => {
 
   test.each(['scalar', 'matrix', 'string'])('V1: a %s is BadAnswer', (resultType) => {
     const text = JSON.stringify({ status: 'success', data: { resultType, result: [1, '2'] } });
-    expect(readQueryAnswer(200, text)).toMatchObject({ ok: false, fault: { reason: 'BadAnswer' } });
+    expect(readVector(200, text)).toMatchObject({ ok: false, fault: { reason: 'BadAnswer' } });
   });
 
   test('V1: a query that Prometheus refuses is QueryFailed, with its type of error and none of its text', () => {
     const refuse = (errorType: unknown) =>
-      readQueryAnswer(400, JSON.stringify({ status: 'error', errorType, error: 'secret: parse error at char 3' }));
+      readVector(400, JSON.stringify({ status: 'error', errorType, error: 'secret: parse error at char 3' }));
     expect(refuse('bad_data')).toEqual({
       ok: false,
       fault: { reason: 'QueryFailed', message: 'Prometheus refused the query: bad_data' },
@@ -75,7 +75,7 @@ describe("Prometheus's answer", () => {
       'BadStatus',
     ],
   ])('V1: %s is a fault that repeats nothing of it', (_name, status, text, reason) => {
-    const read = readQueryAnswer(status, text);
+    const read = readVector(status, text);
     expect(read).toMatchObject({ ok: false, fault: { reason } });
     expect(JSON.stringify(read)).not.toContain('secret');
   });
@@ -102,5 +102,72 @@ describe("Prometheus's answer", () => {
     const read = vector(result);
     expect(read.ok && read.value.samples.length).toBe(10_000);
     expect(performance.now() - started).toBeLessThan(2000);
+  });
+});
+
+describe("Prometheus's answer to a query over a range", () => {
+  const matrix = (result: unknown, more: object = {}) =>
+    readMatrix(200, JSON.stringify({ status: 'success', data: { resultType: 'matrix', result }, ...more }));
+
+  test('has points by time, some of which may be no numbers', () => {
+    const values = [
+      [1700000000, '1'],
+      [1700000030.5, 'NaN'],
+      [1700000060, '+Inf'],
+    ];
+    expect(matrix([{ metric: { pod: 'a' }, values }], { warnings: ['slow'] })).toEqual({
+      ok: true,
+      value: {
+        series: [
+          {
+            labels: { pod: 'a' },
+            points: [
+              { atSeconds: 1700000000, value: 1 },
+              { atSeconds: 1700000030.5, value: NaN },
+              { atSeconds: 1700000060, value: Infinity },
+            ],
+          },
+        ],
+        histograms: 0,
+        warnings: ['slow'],
+      },
+    });
+    expect(matrix([])).toEqual({ ok: true, value: { series: [], histograms: 0, warnings: [] } });
+  });
+
+  test('counts native histograms, also those that were floats before', () => {
+    const histograms = [[1, { count: '2' }]];
+    const read = matrix([
+      { metric: {}, histograms },
+      { metric: {}, values: [[1, '1']], histograms },
+    ]);
+    expect(read).toMatchObject({ ok: true, value: { series: [], histograms: 2 } });
+  });
+
+  test.each<[string, unknown]>([
+    ['a series that is none', ['secret']],
+    ['a series without values', [{ metric: {} }]],
+    ['labels that are no texts', [{ metric: { pod: 1 }, values: [] }]],
+    ['a point that is none', [{ metric: {}, values: ['secret'] }]],
+    ['a sample that is no number', [{ metric: {}, values: [[1, 'secret']] }]],
+    ['a time that is none', [{ metric: {}, values: [['secret', '1']] }]],
+  ])('V1: %s is BadAnswer that repeats nothing of it', (_name, result) => {
+    const read = matrix(result);
+    expect(read).toMatchObject({ ok: false, fault: { reason: 'BadAnswer' } });
+    expect(JSON.stringify(read)).not.toContain('secret');
+  });
+
+  test.each(['vector', 'scalar', 'string', 'secret'])('V1: a %s is BadAnswer', (resultType) => {
+    const read = readMatrix(200, JSON.stringify({ status: 'success', data: { resultType, result: [] } }));
+    expect(read).toEqual({
+      ok: false,
+      fault: { reason: 'BadAnswer', message: 'the answer of Prometheus is no matrix' },
+    });
+  });
+
+  test('V1: refusals and bad statuses are those of an instant query', () => {
+    const refusal = JSON.stringify({ status: 'error', errorType: 'timeout', error: 'secret' });
+    expect(readMatrix(503, refusal)).toEqual(readVector(503, refusal));
+    expect(readMatrix(302, '')).toMatchObject({ fault: { reason: 'BadStatus' } });
   });
 });

@@ -1,4 +1,4 @@
-/** Reads what Prometheus answers to an instant query. */
+/** Reads what Prometheus answers to an instant query, and to one over a range. */
 import { failure, success, type Result } from './answer.ts';
 
 export interface Sample {
@@ -7,12 +7,26 @@ export interface Sample {
   value: number;
 }
 
-export interface Vector {
-  samples: Sample[];
-  /** Series whose sample is a native histogram: it has no single value. */
+/** What a series was over a range; some points may be missing. */
+export interface Series {
+  labels: Sample['labels'];
+  /** In the order of time. */
+  points: { atSeconds: number; value: number }[];
+}
+
+interface Read {
+  /** Series whose samples are native histograms: they have no single value. */
   histograms: number;
   /** What Prometheus said beside its answer; bounded, one line each. */
   warnings: string[];
+}
+
+export interface Vector extends Read {
+  samples: Sample[];
+}
+
+export interface Matrix extends Read {
+  series: Series[];
 }
 
 /** What Prometheus calls its errors; any other text is foreign and stays out. */
@@ -30,7 +44,51 @@ const ERROR_TYPES = [
 const MAX_WARNINGS = 20;
 const MAX_WARNING = 512;
 
-export function readQueryAnswer(status: number, text: string): Result<Vector> {
+export function readVector(status: number, text: string): Result<Vector> {
+  const read = readResult(status, text, 'vector');
+  if (!read.ok) return read;
+  const vector: Vector = { samples: [], histograms: 0, warnings: read.value.warnings };
+  for (const series of read.value.result) {
+    if (!isObject(series) || !isLabels(series['metric'])) return badAnswer('has a series without labels');
+    if (series['value'] === undefined && series['histogram'] !== undefined) {
+      vector.histograms += 1;
+      continue;
+    }
+    const sample = readPair(series['value']);
+    if (sample === undefined) return badAnswer('has a sample that is no number');
+    vector.samples.push({ labels: series['metric'], value: sample.value });
+  }
+  return success(vector);
+}
+
+export function readMatrix(status: number, text: string): Result<Matrix> {
+  const read = readResult(status, text, 'matrix');
+  if (!read.ok) return read;
+  const matrix: Matrix = { series: [], histograms: 0, warnings: read.value.warnings };
+  for (const series of read.value.result) {
+    if (!isObject(series) || !isLabels(series['metric'])) return badAnswer('has a series without labels');
+    if (series['histograms'] !== undefined) {
+      matrix.histograms += 1;
+      continue;
+    }
+    if (!Array.isArray(series['values'])) return badAnswer('has a series without values');
+    const points: Series['points'] = [];
+    for (const pair of series['values'] as unknown[]) {
+      const point = readPair(pair);
+      if (point === undefined || !Number.isFinite(point.atSeconds)) return badAnswer('has a sample that is no number');
+      points.push(point);
+    }
+    matrix.series.push({ labels: series['metric'], points });
+  }
+  return success(matrix);
+}
+
+/** The list of series of an answer, and the warnings beside it; a fault where it is none. */
+function readResult(
+  status: number,
+  text: string,
+  wanted: 'vector' | 'matrix',
+): Result<{ result: unknown[]; warnings: string[] }> {
   const answer = parseObject(text);
   if (answer?.['status'] === 'error') {
     const type = answer['errorType'];
@@ -41,24 +99,21 @@ export function readQueryAnswer(status: number, text: string): Result<Vector> {
   const data = answer?.['data'];
   if (answer?.['status'] !== 'success' || !isObject(data)) return badAnswer('is not of its API');
   const type = data['resultType'];
-  if (type === 'scalar' || type === 'matrix' || type === 'string') {
+  if (wanted === 'vector' && (type === 'scalar' || type === 'matrix' || type === 'string')) {
     return failure('BadAnswer', `the query must give an instant vector, not a ${type}`);
   }
-  if (type !== 'vector' || !Array.isArray(data['result'])) return badAnswer('is no instant vector');
-
-  const vector: Vector = { samples: [], histograms: 0, warnings: readWarnings(answer) };
-  for (const series of data['result'] as unknown[]) {
-    if (!isObject(series) || !isLabels(series['metric'])) return badAnswer('has a series without labels');
-    if (series['value'] === undefined && series['histogram'] !== undefined) {
-      vector.histograms += 1;
-      continue;
-    }
-    const pair = series['value'];
-    const value = Array.isArray(pair) && pair.length === 2 ? readNumber(pair[1]) : undefined;
-    if (value === undefined) return badAnswer('has a sample that is no number');
-    vector.samples.push({ labels: series['metric'], value });
+  if (type !== wanted || !Array.isArray(data['result'])) {
+    return badAnswer(wanted === 'vector' ? 'is no instant vector' : 'is no matrix');
   }
-  return success(vector);
+  return success({ result: data['result'] as unknown[], warnings: readWarnings(answer) });
+}
+
+/** `[1700000000.5, "0.5"]` */
+function readPair(pair: unknown): { atSeconds: number; value: number } | undefined {
+  if (!Array.isArray(pair) || pair.length !== 2) return undefined;
+  const [atSeconds, text] = pair as unknown[];
+  const value = readNumber(text);
+  return typeof atSeconds === 'number' && value !== undefined ? { atSeconds, value } : undefined;
 }
 
 const badAnswer = (what: string) => failure('BadAnswer', `the answer of Prometheus ${what}`);

@@ -63,6 +63,41 @@ describe('queries to Prometheus', () => {
     await asked;
   });
 
+  test('over a range end now and begin so many steps before', async () => {
+    const { source, requests, answer } = sourceOf('central', 'http://thanos/prefix/');
+    const prometheus = createPrometheusClient(
+      { shared: () => undefined, asked: () => undefined },
+      () => 1_700_000_000_123,
+    );
+    const asked = prometheus.queryRange(source, 'a + b', { steps: 15, stepSeconds: 0.5 }, signal());
+    await turn();
+    expect(requests[0]?.url.href).toBe('http://thanos/prefix/api/v1/query_range');
+    expect(Object.fromEntries(new URLSearchParams(requests[0]?.body))).toEqual({
+      query: 'a + b',
+      start: '1699999992.623',
+      end: '1700000000.123',
+      step: '0.500',
+    });
+    answer();
+    await asked;
+  });
+
+  test('over one range share an answer though the clock goes on; those over another, and instant ones, have their own', async () => {
+    const { source, requests, answer } = sourceOf('central', 'http://thanos');
+    let now = 0;
+    const prometheus = createPrometheusClient({ shared: () => undefined, asked: () => undefined }, () => (now += 1000));
+    const ask = (steps: number) => prometheus.queryRange(source, 'up', { steps, stepSeconds: 1 }, signal());
+    const all = [ask(15), ask(15), ask(30), prometheus.query(source, 'up', signal())];
+    await turn();
+    expect(requests.map(({ url }) => url.pathname)).toEqual([
+      '/api/v1/query_range',
+      '/api/v1/query_range',
+      '/api/v1/query',
+    ]);
+    answer();
+    await Promise.all(all);
+  });
+
   test('V1: a token that cannot be read is a fault, and nothing is sent', async () => {
     const { source, requests } = sourceOf('central', 'http://thanos');
     source.headers = () => Promise.reject(new Error('ENOENT /secret/path'));
