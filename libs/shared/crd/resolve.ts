@@ -64,11 +64,12 @@ function resolveActivator(
   };
 }
 
-const FACTOR = { mad: 3.5, iqr: 1.5 } as const;
+/** Of an outlier, by method, where its stanza names none. */
+export const OUTLIER_FACTOR = { mad: 3.5, iqr: 1.5 } as const;
 
 function resolveDetector(breaker: BreakerSpec, kind: DetectorKind): NonNullable<BreakerSpec[DetectorKind]> {
   const { outlier, discreteValueOutOfList } = breaker;
-  if (outlier !== undefined) return { ...outlier, factor: outlier.factor ?? FACTOR[outlier.method] };
+  if (outlier !== undefined) return { ...outlier, factor: outlier.factor ?? OUTLIER_FACTOR[outlier.method] };
   if (discreteValueOutOfList !== undefined) {
     const { goodValues, badValues, ...rest } = discreteValueOutOfList;
     // One of the two lists is filled; an empty one beside it was written by tools that cannot leave it out.

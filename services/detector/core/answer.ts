@@ -24,6 +24,8 @@ export type Ignored = Record<string, number>;
 export interface Judgement {
   verdicts: Verdict[];
   ignored: Ignored;
+  /** What a person should know about how the verdicts came about; shown in status. */
+  warnings?: string[];
 }
 
 export function count(ignored: Ignored, reason: string): void {
