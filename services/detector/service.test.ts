@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { readConfig } from '@kubervisor/runtime/config';
 import { createLogger } from '@kubervisor/runtime/logs';
 import { createMetrics } from '@kubervisor/runtime/metrics';
-import { DETECTOR_KINDS, type DetectorKind } from '@kubervisor/shared/crd/kubervisor-service';
+import type { DetectorKind } from '@kubervisor/shared/crd/kubervisor-service';
 import {
   evaluationResponse,
   type EvaluationRequest,
@@ -67,6 +67,12 @@ const discrete = (change: object = {}) => ({
   podNamekey: 'pod',
   badValues: ['500'],
   ...change,
+});
+const queried = (fields: object = {}) => ({
+  prometheusService: `127.0.0.1:${peerPort}`,
+  promQL: 'q',
+  podNamekey: 'pod',
+  ...fields,
 });
 const vector = (...series: [pod: string, code: string, value: string][]) =>
   JSON.stringify({
@@ -148,6 +154,7 @@ describe('POST /v1/verdicts', () => {
     for (const [kind, detector] of [
       ['customService', plugin()],
       ['discreteValueOutOfList', discrete()],
+      ['trend', queried({ window: 60, maxPerMinute: 1 })],
     ] as const) {
       const started = performance.now();
       const answer = await ask(requestOf(kind, detector, late));
@@ -216,15 +223,76 @@ describe('POST /v1/verdicts', () => {
     expect(queries).toBe(1);
   });
 
-  test('each kind of detector answers; what is not built yet says NotSupported', async () => {
-    listener = (_request, response) => response.writeHead(500).end();
-    const built: DetectorKind[] = ['discreteValueOutOfList', 'customService'];
-    for (const kind of DETECTOR_KINDS.filter((one) => !built.includes(one))) {
-      expect((await ask(requestOf(kind, {}))).error).toEqual({
-        reason: 'NotSupported',
-        message: `this version of the detector does not answer ${kind}`,
-      });
-    }
+  test.each<[DetectorKind, object]>([
+    ['continuousValueDeviation', {}],
+    ['threshold', { max: 5 }],
+    ['outlier', { minFleet: 3 }],
+  ])(
+    '%s: asks Prometheus and judges by the defaults of the resource; what it says beside the answer comes along',
+    async (kind, fields) => {
+      const samples = { 'cart-1': '9', 'cart-2': '1', 'cart-3': '1', 'cart-4': 'NaN', stranger: '9' };
+      listener = (_request, response) =>
+        response.end(
+          JSON.stringify({
+            status: 'success',
+            data: {
+              resultType: 'vector',
+              result: [
+                ...Object.entries(samples).map(([pod, value]) => ({ metric: { pod }, value: [0, value] })),
+                { metric: { pod: 'cart-2' }, histogram: [0, {}] },
+              ],
+            },
+            warnings: ['a store did not answer'],
+            infos: ['metric might not be a counter'],
+          }),
+        );
+      const pods = [1, 2, 3, 4].map((n) => ({ name: `cart-${n}`, uid: `u${n}` }));
+      const answer = await ask(requestOf(kind, queried(fields), { pods }));
+      expect(outcomes(answer)).toEqual(['cart-1 anomalous', 'cart-2 ok', 'cart-3 ok', 'cart-4 inconclusive']);
+      expect(answer.ignored).toEqual({ notAsked: 1, notANumber: 1, nativeHistogram: 1 });
+      expect(answer.warnings).toEqual(['a store did not answer', 'metric might not be a counter']);
+    },
+  );
+
+  test('trend: asks for the range of its window and judges the slope', async () => {
+    const asked: string[] = [];
+    listener = (request, response) => {
+      request.on('data', (chunk: Buffer) => asked.push(request.url ?? '', chunk.toString()));
+      const end = Date.now() / 1000;
+      const rising = (perMinute: number) =>
+        Array.from({ length: 16 }, (_, step) => [end - 600 + 40 * step, String((perMinute * 40 * step) / 60)]);
+      const result = ['cart-1', 'cart-2'].map((pod, n) => ({ metric: { pod }, values: rising(n === 0 ? 9 : 3) }));
+      response.end(JSON.stringify({ status: 'success', data: { resultType: 'matrix', result }, warnings: ['w'] }));
+    };
+    const answer = await ask(requestOf('trend', queried({ window: 600, maxPerMinute: 5 })));
+    expect(outcomes(answer)).toEqual(['cart-1 anomalous', 'cart-2 ok']);
+    expect(answer.verdicts[0]).toMatchObject({
+      observed: expect.closeTo(9, 6),
+      limit: 5,
+      score: expect.closeTo(1.8, 6),
+    });
+    expect(answer.warnings).toEqual(['w']);
+    const { start, end, step } = Object.fromEntries(new URLSearchParams(asked[1]));
+    expect([asked[0], step]).toEqual(['/api/v1/query_range', '40.000']);
+    expect(Number(end) - Number(start)).toBeCloseTo(600, 2);
+  });
+
+  test('outlier: what its verdicts rest on is a warning beside those of the source, and all of them are bounded', async () => {
+    const result = [0, 0, 0, 0, 7].map((value, n) => ({ metric: { pod: `cart-${n}` }, value: [0, String(value)] }));
+    const warnings = Array.from({ length: 30 }, (_, n) => `warning ${n}`);
+    listener = (_request, response) =>
+      response.end(JSON.stringify({ status: 'success', data: { resultType: 'vector', result }, warnings }));
+    const pods = result.map((_, n) => ({ name: `cart-${n}`, uid: `u${n}` }));
+    const answer = await ask(requestOf('outlier', queried(), { pods }));
+    expect(answer.warnings).toHaveLength(20);
+    expect(answer.warnings.slice(0, 2)).toEqual([expect.stringContaining('clamp_min'), 'warning 0']);
+  });
+
+  test('a kind that is not built yet says NotSupported', async () => {
+    expect((await ask(requestOf('detector', {}))).error).toEqual({
+      reason: 'NotSupported',
+      message: 'this version of the detector does not answer detector',
+    });
   });
 
   test.each<[string, object]>([
@@ -232,6 +300,8 @@ describe('POST /v1/verdicts', () => {
     ['kind: ', { ...requestOf('customService', 'x'), kind: 'guess' }],
     ['customService: ', requestOf('customService', 7)],
     ['discreteValueOutOfList.key: ', requestOf('discreteValueOutOfList', { ...discrete(), key: 7 })],
+    ['max or min must be given', requestOf('threshold', { ...queried() })],
+    ['trend.window: ', requestOf('trend', queried({ maxPerMinute: 1 }))],
     ['exactly one of goodValues and badValues', requestOf('discreteValueOutOfList', discrete({ goodValues: ['200'] }))],
   ])('a request that is none is told by field: %s', async (problem, payload) => {
     const answer = await service.server.inject({ method: 'POST', url: '/v1/verdicts', payload });
