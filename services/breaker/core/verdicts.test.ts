@@ -165,7 +165,7 @@ describe('reportEvaluations', () => {
     const ignored = { notANumber: 2 };
     const work = aWork({ pods: somePods(3) });
     for (const error of [undefined, { reason: 'Timeout', message: 'late' } as const]) {
-      const [inquiry] = inquiries(work, resolveSpec(work.spec), NOW);
+      const [inquiry] = inquiries(work, resolveSpec(work.spec), clocksOf(NOW));
       if (inquiry === undefined) throw new Error('nobody is asked');
       const answer = { ...anAnswer(), ignored, warnings, ...(error !== undefined && { error }) };
       const [report] = reportEvaluations([nominate(inquiry, answer, undefined)], NOTHING_DONE).breakers;
