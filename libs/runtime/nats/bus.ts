@@ -3,18 +3,20 @@ import { headers } from '@nats-io/transport-node';
 import type { CloudEvent } from '@kubervisor/shared/events/envelope';
 import { CONSUMERS, MAX_PAYLOAD_BYTES, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
 import type { Logger } from 'pino';
-import { type Claims, openClaims } from './claims.ts';
-import { type Connection, keepConnected, type NatsSettings, REQUEST_TIMEOUT } from './connection.ts';
+import { type Claims, knowBucket, openClaims } from './claims.ts';
+import { type Connection, keepConnected, type NatsSettings } from './connection.ts';
 import { type Consumption, consumeWork, type WorkMessage } from './consume.ts';
 import { ensureDeclared } from './ensure.ts';
-import { messageOf, NotConnected, PayloadTooLarge, PublishFailed, StreamMissing } from './errors.ts';
+import { messageOf, NotConnected, NotEnsured, PayloadTooLarge, PublishFailed } from './errors.ts';
 import { follow, type Followed } from './follow.ts';
 import { pack, unpack } from './payload.ts';
+import { store } from './store.ts';
+import { jetStreamAway } from './words.ts';
 
-export type { Claims, ClaimResult, ClaimWatcher } from './claims.ts';
+export type { ClaimResult, Claims, ClaimWatcher } from './claims.ts';
 export type { NatsSettings } from './connection.ts';
 export type { Consumption, WorkMessage } from './consume.ts';
-export { NotConnected, PayloadTooLarge, PublishFailed, StreamMissing } from './errors.ts';
+export { BusFault, NotConnected, PayloadTooLarge, PublishFailed, StreamMissing } from './errors.ts';
 
 export type BusStatus = { ready: true } | { ready: false; problem: string };
 export interface StreamMessage {
@@ -23,7 +25,7 @@ export interface StreamMessage {
 }
 
 export interface Bus {
-  /** For /readyz: away, too old, without JetStream, bad credentials; and for who ensures, a stream with other settings. */
+  /** For /readyz, in words: whatever keeps this process from what it does on NATS; and for who ensures, what cannot be made as declared. */
   status(): BusStatus;
   /** At every connect after connectBus has returned: also the first, where the server was away at the start. */
   onReconnect(listener: () => void): () => void;
@@ -44,8 +46,8 @@ export interface Bus {
   subscribeFacts(handler: (message: StreamMessage) => void): Consumption;
   claims: Claims;
   /**
-   * Leader only: makes streams, consumers and the bucket where missing. Throws while the server is away or does not answer.
-   * `bucketMade`: by this call, or by one before that then threw; so live claims may be forgotten.
+   * Leader only: makes streams, consumers and the bucket where missing. Throws a BusFault while the server is away or does not answer.
+   * `bucketMade`: by this call, by one before that then threw, or by somebody else since; so live claims may be forgotten.
    */
   ensure(replicas: number): Promise<{ bucketMade: boolean }>;
   /** Sends what is still to be sent, then ends the connection. Stop consumptions first. */
@@ -55,9 +57,8 @@ export interface Bus {
 /** Resolves also while the server is away, and never throws for that: `status()` tells, and it goes on by itself. */
 export async function connectBus(settings: NatsSettings, log: Logger): Promise<Bus> {
   const connection: Connection = await keepConnected(settings, log);
-  let misfits: string[] = [];
-  /** And nobody was told yet. */
-  let bucketMade = false;
+  const { troubles } = connection;
+  const bucket = knowBucket();
 
   const textOf = ({ subject, data, headers: found }: Followed): StreamMessage => ({
     subject,
@@ -66,8 +67,8 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
 
   return {
     status() {
-      const problem = connection.problem() ?? (misfits.length > 0 ? misfits.join('; ') : undefined);
-      return problem === undefined ? { ready: true } : { ready: false, problem };
+      const problems = troubles.list();
+      return problems.length === 0 ? { ready: true } : { ready: false, problem: problems.join('; ') };
     },
     onReconnect: (listener) => connection.onConnect(() => listener()),
 
@@ -79,17 +80,10 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
       for (const [name, value] of Object.entries(entries)) packed.set(name, value);
       const limit = Math.min(MAX_PAYLOAD_BYTES, session.nc.info?.max_payload ?? MAX_PAYLOAD_BYTES) - HEADER_ROOM;
       if (data.length > limit) throw new PayloadTooLarge(data.length, limit);
-      try {
-        await session.js.publish(subject, data, {
-          headers: packed,
-          timeout: REQUEST_TIMEOUT,
-          ...(messageId !== undefined && { msgID: messageId }),
-        });
-      } catch (error) {
-        // The client's name for "nobody answers on this subject".
-        if (error instanceof Error && error.name === 'JetStreamNotEnabled') throw new StreamMissing(subject);
-        throw new PublishFailed(messageOf(error), { cause: error });
-      }
+      await store(connection, session, subject, data, {
+        headers: packed,
+        ...(messageId !== undefined && { msgID: messageId }),
+      });
     },
 
     consume: (kind, handler, options) => consumeWork(connection, CONSUMERS[kind], handler, options, log),
@@ -107,18 +101,21 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
         { message: (message) => handler(textOf(message)) },
         log,
       ),
-    claims: openClaims(connection, log),
+    claims: openClaims(connection, log, bucket),
 
     async ensure(replicas) {
       const session = connection.session();
       if (session === undefined) throw new NotConnected();
-      const { problems } = await ensureDeclared(session.manager, replicas, log, () => (bucketMade = true));
-      if (problems.length > 0 && problems.join() !== misfits.join())
-        log.error({ problems }, 'NATS has not what is declared');
-      misfits = problems;
-      const told = bucketMade;
-      bucketMade = false;
-      return { bucketMade: told };
+      try {
+        const problems = await ensureDeclared(session.manager, replicas, log, bucket);
+        // Who does not ensure any more (another leads) has nothing to say of it for long.
+        if (problems.length > 0) troubles.met('ensure', problems.join('; '));
+        else troubles.set('ensure', undefined);
+      } catch (error) {
+        troubles.met('ensure', jetStreamAway(error));
+        throw new NotEnsured(messageOf(error), { cause: error });
+      }
+      return { bucketMade: bucket.takeForgotten() };
     },
     close: () => connection.close(),
   };

@@ -1,11 +1,12 @@
 /** The claims of W3: an ordinary KV bucket (ADR-8), so that `nats kv` shows it, written by compare-and-set alone. */
-import { JetStreamApiError } from '@nats-io/jetstream';
 import { CLAIMS_BUCKET } from '@kubervisor/shared/events/subjects';
 import type { Logger } from 'pino';
-import { type Connection, REQUEST_TIMEOUT, type Session } from './connection.ts';
+import type { Connection, Session } from './connection.ts';
 import type { Consumption } from './consume.ts';
-import { NotConnected } from './errors.ts';
+import { messageOf, NotConnected, PublishFailed } from './errors.ts';
 import { follow } from './follow.ts';
+import { store } from './store.ts';
+import { notBound } from './words.ts';
 
 export type ClaimResult =
   | { outcome: 'claimed'; revision: number }
@@ -23,17 +24,48 @@ export interface Claims {
 }
 
 export interface ClaimWatcher {
+  /** The bucket is another than the one seen before, so live claims may be forgotten. Before `begun`. */
+  forgotten?(): void;
   begun?(): void;
   /** Revision 0: the claim was deleted. One that expires goes without a word. */
   claim(key: string, revision: number): void;
   current?(): void;
 }
 
+/**
+ * Which bucket it is, known by when it was made. A person, or another leader, may have deleted it and made it anew between two looks of
+ * ours; to us it is then always there, and yet has forgotten every claim.
+ */
+export interface Bucket {
+  seen(created: string): void;
+  /** It was not there, and was made. */
+  made(created: string): void;
+  /** Whether claims were forgotten since this was last asked. */
+  takeForgotten(): boolean;
+}
+
+export function knowBucket(): Bucket {
+  let known: string | undefined;
+  let forgotten = false;
+  return {
+    seen(created) {
+      if (known !== undefined && known !== created) forgotten = true;
+      known = created;
+    },
+    made(created) {
+      known = created;
+      forgotten = true;
+    },
+    takeForgotten() {
+      const told = forgotten;
+      forgotten = false;
+      return told;
+    },
+  };
+}
+
 export const CLAIMS_STREAM = `KV_${CLAIMS_BUCKET.name}`;
 const PREFIX = `$KV.${CLAIMS_BUCKET.name}.`;
-/** The server's codes for "wrong last sequence"; the second is sent by newer ones where they cannot tell which it was. */
-const WRONG_LAST_SEQUENCE = [10071, 10164];
-
 interface Headers {
   get(name: string): string;
 }
@@ -41,20 +73,21 @@ interface Headers {
 const isTombstone = (headers: Headers | undefined): boolean =>
   ['DEL', 'PURGE'].includes(headers?.get('KV-Operation') ?? '') || (headers?.get('Nats-Marker-Reason') ?? '') !== '';
 
-export function openClaims(connection: Connection, log: Logger): Claims {
+export function openClaims(connection: Connection, log: Logger, bucket: Bucket): Claims {
   /** The revision written, or undefined where another was there. */
-  async function put({ js }: Session, key: string, expected: number, value: string): Promise<number | undefined> {
-    try {
-      const expect = { lastSubjectSequence: expected };
-      return (await js.publish(PREFIX + key, value, { expect, timeout: REQUEST_TIMEOUT })).seq;
-    } catch (error) {
-      if (error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code)) return undefined;
-      throw error;
-    }
+  async function put(session: Session, key: string, expected: number, value: string): Promise<number | undefined> {
+    const expect = { lastSubjectSequence: expected };
+    return (await store(connection, session, PREFIX + key, value, { expect }))?.seq;
   }
   /** From the stream's leader, never from a replica that lags. */
   async function read({ manager }: Session, key: string): Promise<{ revision: number; deleted: boolean }> {
-    const found = await manager.streams.getMessage(CLAIMS_STREAM, { last_by_subj: PREFIX + key });
+    const found = await manager.streams
+      .getMessage(CLAIMS_STREAM, { last_by_subj: PREFIX + key })
+      .catch((error: unknown) => {
+        connection.troubles.met(`publish ${PREFIX}`, notBound(`stream ${CLAIMS_STREAM}`, error));
+        throw new PublishFailed(messageOf(error), { cause: error });
+      });
+    connection.troubles.worked(`publish ${PREFIX}`);
     return found === null
       ? { revision: 0, deleted: false }
       : { revision: found.seq, deleted: isTombstone(found.header) };
@@ -80,7 +113,11 @@ export function openClaims(connection: Connection, log: Logger): Claims {
         connection,
         { stream: CLAIMS_STREAM, filter: `${PREFIX}>`, from: 'last' },
         {
-          begun: () => on.begun?.(),
+          begun(created) {
+            bucket.seen(created);
+            if (on.forgotten !== undefined && bucket.takeForgotten()) on.forgotten();
+            on.begun?.();
+          },
           message: ({ subject, headers, sequence }) =>
             on.claim(subject.slice(PREFIX.length), isTombstone(headers) ? 0 : sequence),
           current: () => on.current?.(),

@@ -1,6 +1,6 @@
 /**
  * One connection that never gives up: a server that is away, too old, without JetStream, or that refuses the credentials is a
- * problem in words, looked at again until it is mended (W7).
+ * trouble in words, looked at again until it is mended (W7).
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,13 +9,14 @@ import {
   type Authenticator,
   connect,
   credsAuthenticator,
-  errors,
   type NatsConnection,
   type NodeConnectionOptions,
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { messageOf } from './errors.ts';
+import { keepTroubles, type Troubles } from './troubles.ts';
+import { bareUrl, connecting, jetStreamAway, notPermitted, patternOf, permissionViolation } from './words.ts';
 
 export interface NatsSettings {
   /** `nats://host:4222`, several divided by commas. */
@@ -42,8 +43,8 @@ export interface Session {
 export interface Connection {
   /** Undefined while there is none, and when it is being closed. The client would keep messages for later; ours would be stale by then. */
   session(): Session | undefined;
-  /** Why nothing works now, for /readyz. */
-  problem(): string | undefined;
+  /** What is wrong, by whomever it was found. */
+  readonly troubles: Troubles;
   /** At every connect, the first one too if it comes after connectBus has returned. */
   onConnect(listener: (session: Session) => void): () => void;
   close(): Promise<void>;
@@ -52,6 +53,8 @@ export interface Connection {
 export const REQUEST_TIMEOUT = 2000;
 const RETRY = 500;
 const EXAMINE_EVERY = 2000;
+/** A reason that was not met again for so long is that of a server which was tried since, and had none. */
+const REASON_KEPT = 15_000;
 const OLDEST_SERVER = [2, 9, 0] as const;
 
 /** A version that cannot be read is no reason to refuse. */
@@ -64,15 +67,31 @@ export function tooOld(version: string): boolean {
   return false;
 }
 
+function secret(variable: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new Error(`the file of ${variable} cannot be read (${(error as Error).message})`, { cause: error });
+  }
+}
+
 function authenticators(settings: NatsSettings): Authenticator[] {
   const { credsFile, user, passwordFile } = settings;
   const list: Authenticator[] = [];
-  if (credsFile !== undefined) list.push((nonce) => credsAuthenticator(readFileSync(credsFile))(nonce));
+  if (credsFile !== undefined)
+    list.push((nonce) => {
+      const creds = secret('NATS_CREDS', credsFile);
+      try {
+        return credsAuthenticator(creds)(nonce);
+      } catch {
+        throw new Error('the file of NATS_CREDS holds no JWT and seed, as "nsc generate creds" writes them');
+      }
+    });
   if (user !== undefined)
     list.push((nonce) =>
       usernamePasswordAuthenticator(
         user,
-        passwordFile === undefined ? undefined : readFileSync(passwordFile, 'utf8').trim(),
+        passwordFile === undefined ? undefined : secret('NATS_PASSWORD_FILE', passwordFile).toString('utf8').trim(),
       )(nonce),
     );
   return list;
@@ -101,24 +120,18 @@ function optionsOf(settings: NatsSettings): NodeConnectionOptions {
   };
 }
 
-function inWords(error: unknown): string {
-  if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError)
-    return 'the NATS server refuses the credentials';
-  return `cannot connect to NATS: ${messageOf(error)}`;
-}
+const versionOf = ({ nc }: Session): string => nc.info?.version ?? '';
 
 /** What a server that answers lacks, or nothing. */
-async function unfitness({ nc, manager }: Session): Promise<string | undefined> {
-  const version = nc.info?.version ?? '';
-  if (tooOld(version)) return `nats-server ${version} is too old: ${OLDEST_SERVER.join('.')} or newer is needed`;
+async function unfitness(session: Session): Promise<string | undefined> {
+  const version = versionOf(session);
+  if (tooOld(version))
+    return `nats-server ${version} is too old, nothing is done with it: ${OLDEST_SERVER.join('.')} or newer is needed`;
   try {
-    await manager.getAccountInfo();
+    await session.manager.getAccountInfo();
     return undefined;
   } catch (error) {
-    const isOff = error instanceof Error && error.name === 'JetStreamNotEnabled';
-    return isOff
-      ? 'JetStream is not enabled on the NATS server, or not for this account'
-      : `JetStream does not answer: ${messageOf(error)}`;
+    return jetStreamAway(error);
   }
 }
 
@@ -128,19 +141,9 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
   const closing = new AbortController();
   const tried = Promise.withResolvers<void>();
   let session: Session | undefined;
-  let away: string | undefined = 'not connected to NATS yet';
-  let unfit: string | undefined;
-  let told: string | undefined;
-  let leaving = false;
-
-  const tell = (): void => {
-    const problem = away ?? unfit;
-    if (problem === told && told !== undefined) return;
-    told = problem;
-    if (leaving) return;
-    if (problem === undefined) log.info({ version: session?.nc.info?.version }, 'NATS is ready');
-    else log.warn({ problem }, 'NATS is not ready');
-  };
+  const troubles = keepTroubles(log, () => ({ version: session?.nc.info?.version }));
+  /** Each server of NATS_URL may have one of its own; when it was last met. */
+  const reasons = new Map<string, number>();
 
   async function up(nc: NatsConnection, manager: JetStreamManager): Promise<void> {
     const mine: Session = { nc, js: manager.jetstream(), manager };
@@ -148,18 +151,29 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
     const found = await unfitness(mine);
     // Lost again meanwhile: whoever comes next tells.
     if (session !== mine) return;
-    away = undefined;
-    unfit = found;
-    tell();
+    reasons.clear();
+    troubles.clear();
+    troubles.set('unfit', found);
     tried.resolve();
     for (const listener of [...listeners]) listener(mine);
   }
-  function down(problem: string): void {
+  function down(reason?: string): void {
     session = undefined;
-    away = problem;
-    unfit = undefined;
-    tell();
+    const now = performance.now();
+    if (reason !== undefined) reasons.set(reason, now);
+    for (const [old, metAt] of reasons) if (now - metAt > REASON_KEPT) reasons.delete(old);
+    const known = [...reasons.keys()].sort().join('; ');
+    troubles.set('away', known || `the connection to NATS at ${bareUrl(settings.url)} was lost, and is tried again`);
     tried.resolve();
+  }
+
+  function onError(error: Error): void {
+    if (session === undefined) return down(connecting(error, settings.url));
+    const violation = permissionViolation(error);
+    if (violation === undefined) return log.warn({ error: messageOf(error) }, 'NATS reports an error');
+    // Who makes a request is told himself; of what needs no answer this is the only word.
+    const isRequest = violation.subject.startsWith('$JS.API.') && !violation.subject.includes('.MSG.NEXT.');
+    if (!isRequest) troubles.met(`permission ${patternOf(violation.subject)}`, notPermitted(error));
   }
 
   async function serve(nc: NatsConnection): Promise<void> {
@@ -168,24 +182,16 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
       const looked = session;
       if (looked === undefined) return;
       void unfitness(looked).then((found) => {
-        if (session !== looked || found === unfit) return;
-        unfit = found;
-        tell();
+        if (session === looked) troubles.set('unfit', found);
       });
     }, EXAMINE_EVERY);
     const states = nc.status();
-    let reported: string | undefined;
     void up(nc, manager);
     // Ends when the connection is closed for good: by us, or because the credentials could not be read.
     for await (const state of states) {
       if (state.type === 'reconnect') void up(nc, manager);
-      else if (state.type === 'disconnect' && session !== undefined) down('the connection to NATS was lost');
-      else if (state.type === 'error' && session === undefined) down(inWords(state.error));
-      else if (state.type === 'error' && reported !== messageOf(state.error)) {
-        // A permission that is missing is reported at every attempt.
-        reported = messageOf(state.error);
-        log.warn({ error: reported }, 'NATS reports an error');
-      }
+      else if (state.type === 'disconnect' && session !== undefined) down();
+      else if (state.type === 'error') onError(state.error);
     }
     clearInterval(examine);
   }
@@ -200,9 +206,9 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
         await serve(nc);
         const error = await nc.closed();
         closing.signal.removeEventListener('abort', end);
-        down(error === undefined || error === null ? 'the connection to NATS was closed' : inWords(error));
+        down(error === undefined || error === null ? undefined : connecting(error, settings.url));
       } catch (error) {
-        down(inWords(error));
+        down(connecting(error, settings.url));
       }
       await sleep(RETRY, undefined, { signal: closing.signal }).catch(() => undefined);
     }
@@ -212,14 +218,15 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
   await tried.promise;
 
   return {
-    session: () => session,
-    problem: () => away ?? unfit,
+    // Nothing is done with a server that may not know what we rely on.
+    session: () => (session === undefined || tooOld(versionOf(session)) ? undefined : session),
+    troubles,
     onConnect(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     async close() {
-      leaving = true;
+      troubles.stop();
       const nc = session?.nc;
       // From here on nobody begins anything on it.
       session = undefined;

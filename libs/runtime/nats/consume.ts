@@ -9,6 +9,7 @@ import { readDelivery } from './delivery.ts';
 import { messageOf } from './errors.ts';
 import { unpack } from './payload.ts';
 import { SilenceWatch } from './silence.ts';
+import { notBound } from './words.ts';
 
 export interface WorkMessage {
   subject: string;
@@ -59,6 +60,7 @@ export function consumeWork(
   log: Logger,
 ): Consumption {
   const underWay = new Set<Promise<void>>();
+  const trouble = `bind ${durable}` as const;
   let binding: Binding | undefined;
   let stopped = false;
 
@@ -81,8 +83,10 @@ export function consumeWork(
     try {
       await manager.consumers.info(stream, durable);
       mine.isBound = true;
+      connection.troubles.set(trouble, undefined);
       ask(mine);
     } catch (error) {
+      if (binding === mine) connection.troubles.set(trouble, notBound(`consumer ${durable} of ${stream}`, error));
       lose(mine, messageOf(error));
     }
   }
@@ -172,6 +176,7 @@ export function consumeWork(
       clearInterval(look);
       forget();
       unbind();
+      connection.troubles.set(trouble, undefined);
       await Promise.all(underWay);
     },
   };

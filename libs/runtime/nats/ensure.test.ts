@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
 import { STREAMS } from '@kubervisor/shared/events/subjects';
 import { pino } from 'pino';
+import { knowBucket } from './claims.ts';
 import { tooOld } from './connection.ts';
 import { bucketConfig, differences, ensureDeclared, streamConfig } from './ensure.ts';
 
@@ -14,7 +15,7 @@ test('what can be changed is changed, what cannot is said', () => {
   const wanted = streamConfig(STREAMS.work, 3);
   const found = { ...wanted, storage: 'file', num_replicas: 1, max_age: 1 } as Partial<typeof wanted>;
   expect(differences(wanted, found)).toEqual({
-    fixed: ['storage is file, memory is needed'],
+    fixed: ['storage is file and must be memory'],
     changes: { num_replicas: 3, max_age: 30_000_000_000 },
   });
 });
@@ -33,12 +34,13 @@ test('that the bucket was made is told also where the server goes away just afte
       add: async ({ name }: { name: string }) => {
         if (made.length > 0) throw new Error('timeout');
         made.push(name);
+        return { created: 'now', config: bucketConfig(1) };
       },
     },
   } as unknown as JetStreamManager;
-  let told = 0;
-  await expect(ensureDeclared(manager, 1, pino({ level: 'silent' }), () => (told += 1))).rejects.toThrow('timeout');
-  expect({ made, told }).toEqual({ made: ['KV_kubervisor-claims'], told: 1 });
+  const bucket = knowBucket();
+  await expect(ensureDeclared(manager, 1, pino({ level: 'silent' }), bucket)).rejects.toThrow('timeout');
+  expect({ made, told: bucket.takeForgotten() }).toEqual({ made: ['KV_kubervisor-claims'], told: true });
 });
 
 test.each([

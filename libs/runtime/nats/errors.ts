@@ -12,8 +12,11 @@ export class PayloadTooLarge extends Error {
   }
 }
 
+/** A state of NATS. The bus itself tells it, once, on /readyz and in the log: whoever meets it has nothing to add there. */
+export abstract class BusFault extends Error {}
+
 /** No stream listens on the subject (or JetStream is off): the leader ensures, then publishes again. */
-export class StreamMissing extends Error {
+export class StreamMissing extends BusFault {
   override readonly name = 'StreamMissing';
   readonly subject: string;
   constructor(subject: string) {
@@ -23,12 +26,17 @@ export class StreamMissing extends Error {
 }
 
 /** Away, too slow, or refused by the stream. The message may have been stored all the same: an answer can be lost. */
-export class PublishFailed extends Error {
+export class PublishFailed extends BusFault {
   override readonly name = 'PublishFailed';
 }
 
+/** What is declared could not be looked at, or not be made: the server is away, does not answer, or does not permit it. */
+export class NotEnsured extends BusFault {
+  override readonly name = 'NotEnsured';
+}
+
 /** There is no connection now. Nothing was sent and nothing is kept for later: what waited in a buffer would be stale. */
-export class NotConnected extends Error {
+export class NotConnected extends BusFault {
   override readonly name = 'NotConnected';
   constructor() {
     super('not connected to NATS');

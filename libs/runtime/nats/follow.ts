@@ -2,7 +2,7 @@
  * Reads along a stream: the last message of each subject and then each new one, or the new ones alone. Goes on by itself
  * after a reconnect, a lost message, and when the stream was deleted and made anew.
  */
-import { AckPolicy, DeliverPolicy, ReplayPolicy } from '@nats-io/jetstream';
+import { AckPolicy, DeliverPolicy, ReplayPolicy, type StreamInfo } from '@nats-io/jetstream';
 import { createInbox, nanos, type Msg, type MsgHdrs, type Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { Connection, Session } from './connection.ts';
@@ -10,6 +10,7 @@ import type { Consumption } from './consume.ts';
 import { readDelivery } from './delivery.ts';
 import { messageOf } from './errors.ts';
 import { SilenceWatch } from './silence.ts';
+import { notBound } from './words.ts';
 
 export interface Followed {
   subject: string;
@@ -27,8 +28,8 @@ export interface FollowOptions {
 }
 
 export interface Follower {
-  /** A new look at the stream begins. */
-  begun?(): void;
+  /** A new look at the stream begins; when that was made: another time, another stream of the same name. */
+  begun?(created: string): void;
   message(message: Followed): void;
   /** What was there when the look began has been told; from here on it is news. */
   current?(): void;
@@ -51,6 +52,7 @@ interface Binding {
 
 export function follow(connection: Connection, options: FollowOptions, follower: Follower, log: Logger): Consumption {
   const { stream, filter, from } = options;
+  const trouble = `bind ${stream}` as const;
   let binding: Binding | undefined;
   /** Where `new` goes on: the stream as first seen, and the last message known of it. */
   let place: { created: string; sequence: number } | undefined;
@@ -97,9 +99,14 @@ export function follow(connection: Connection, options: FollowOptions, follower:
     };
     binding = mine;
     try {
-      const start = from === 'last' ? { deliver_policy: DeliverPolicy.LastPerSubject } : await afterPlace(session);
+      const found = await manager.streams.info(stream).catch((error: unknown) => {
+        // A stream that was not there at the first look is news as a whole.
+        if (error instanceof Error && error.name === 'StreamNotFoundError') firstLook = false;
+        throw error;
+      });
+      const start = from === 'last' ? { deliver_policy: DeliverPolicy.LastPerSubject } : afterPlace(found);
       if (binding !== mine) return;
-      call(() => follower.begun?.());
+      call(() => follower.begun?.(found.created));
       const consumer = await manager.consumers.add(stream, {
         ...start,
         filter_subject: filter,
@@ -114,21 +121,18 @@ export function follow(connection: Connection, options: FollowOptions, follower:
       });
       mine.silence.heard();
       mine.isBound = true;
+      connection.troubles.set(trouble, undefined);
       if (binding === mine && consumer.num_pending === 0 && mine.received >= consumer.delivered.consumer_seq)
         current(mine);
     } catch (error) {
+      if (binding === mine) connection.troubles.set(trouble, notBound(`stream ${stream}`, error));
       lose(mine, messageOf(error));
     }
   }
 
-  /** The first look finds where the news begins. A stream that was not there then, or is another now, is news as a whole. */
-  async function afterPlace({ manager }: Session) {
-    const found = await manager.streams.info(stream).catch((error: unknown) => {
-      if (error instanceof Error && error.name === 'StreamNotFoundError') firstLook = false;
-      throw error;
-    });
-    if (place?.created !== found.created)
-      place = { created: found.created, sequence: firstLook ? found.state.last_seq : 0 };
+  /** The first look finds where the news begins. A stream that is another now is news as a whole. */
+  function afterPlace({ created, state }: StreamInfo) {
+    if (place?.created !== created) place = { created, sequence: firstLook ? state.last_seq : 0 };
     firstLook = false;
     return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: place.sequence + 1 };
   }
@@ -174,6 +178,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
       clearInterval(look);
       forget();
       unbind();
+      connection.troubles.set(trouble, undefined);
       return Promise.resolve();
     },
   };

@@ -37,7 +37,9 @@ export const PERMISSIONS: Record<'controller' | 'breaker' | 'activator', Permiss
     publish: [
       `${API}.INFO`,
       ...ALL_STREAMS.flatMap((name) => ['INFO', 'CREATE', 'UPDATE'].map((act) => `${API}.STREAM.${act}.${name}`)),
-      `${API}.CONSUMER.INFO.${STREAMS.work.name}.*`,
+      // Which stream it is that has our subjects.
+      `${API}.STREAM.NAMES`,
+      ...['INFO', 'DELETE'].map((act) => `${API}.CONSUMER.${act}.${STREAMS.work.name}.*`),
       `${API}.CONSUMER.CREATE.${STREAMS.work.name}.>`,
       // Followers: a consumer without a name each, and the word that it may go on.
       ...FOLLOWED.flatMap((name) => [`${API}.CONSUMER.CREATE.${name}`, `$JS.FC.${name}.>`]),

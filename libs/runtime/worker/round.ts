@@ -11,7 +11,7 @@ import type * as z from 'zod';
 import type { Deadline } from '../kubernetes/client.ts';
 import type { Logger } from '../logs.ts';
 import type { Bus, WorkMessage } from '../nats/bus.ts';
-import { PayloadTooLarge } from '../nats/errors.ts';
+import { BusFault, PayloadTooLarge } from '../nats/errors.ts';
 import type { RoundMetrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
 
@@ -115,10 +115,11 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
     const { receivedAt } = message;
     const context = { log, now: () => Math.floor(sentAt + Math.max(0, monotonic() - receivedAt)) };
 
-    const { ending, results } = await play(work, receivedAt, context);
+    const { ending, results, isTold = false } = await play(work, receivedAt, context);
     metrics.rounds.inc({ kind, outcome: ending.outcome });
     metrics.duration.observe({ kind }, ending.durationMilliseconds / 1000);
-    if (ending.errors.length > 0) log.warn({ outcome: ending.outcome, errors: ending.errors }, 'round had errors');
+    if (ending.errors.length > 0 && !isTold)
+      log.warn({ outcome: ending.outcome, errors: ending.errors }, 'round had errors');
     else log.debug({ outcome: ending.outcome, claim: ending.claim }, 'round ended');
     await tell(work, ending, results, log);
     message.ack();
@@ -128,7 +129,7 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
     work: Work,
     receivedAt: number,
     context: RoundContext,
-  ): Promise<{ ending: Ending; results: { gathered?: Gathered; done?: Done } }> {
+  ): Promise<{ ending: Ending; results: { gathered?: Gathered; done?: Done }; isTold?: boolean }> {
     let claim: Claim = { outcome: 'notTried', revision: work.claimRevision };
     const ending = (outcome: RoundOutcome, errors: string[] = []): Ending => ({
       claim,
@@ -151,8 +152,10 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
       const { done, failed, errors } = await shape.act(work, gathered, { ...context, deadline });
       return { ending: ending(failed === true ? 'failed' : 'completed', errors), results: { gathered, done } };
     } catch (error) {
-      context.log.error({ err: error }, 'round failed');
-      return { ending: ending('failed', [problemOf(error)]), results: {} };
+      // What is wrong with NATS is told once by the bus, not again by every round.
+      const isTold = error instanceof BusFault;
+      context.log[isTold ? 'debug' : 'error']({ err: error }, 'round failed');
+      return { ending: ending('failed', [problemOf(error)]), results: {}, isTold };
     }
   }
 
@@ -180,7 +183,7 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
     } catch (error) {
       // Nobody waits for it for ever: the controller's clock goes on without (W1).
       metrics.untold.inc({ kind });
-      log.error({ err: error }, 'fact could not be published');
+      log[error instanceof BusFault ? 'debug' : 'error']({ err: error }, 'fact could not be published');
     }
   }
 }
