@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import type { Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import type { RecordedEvent } from '@kubervisor/runtime/kubernetes/events';
 import { createMetrics, type Metrics } from '@kubervisor/runtime/metrics';
-import { NotConnected, type Bus } from '@kubervisor/runtime/nats/bus';
+import { NotConnected, type Bus, type ClaimWatcher } from '@kubervisor/runtime/nats/bus';
 import type { KubervisorServiceStatus } from '@kubervisor/shared/crd/status';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { CLAIM_EXPIRY } from '@kubervisor/shared/policy/claim';
@@ -20,6 +20,7 @@ let events: RecordedEvent[];
 let statuses: Map<string, KubervisorServiceStatus>;
 let rounds: (message: { subject: string; text: string }) => void;
 let ensure: () => Promise<{ bucketMade: boolean }>;
+let watcher: ClaimWatcher;
 let ensured: number;
 let lines: Record<string, unknown>[];
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
@@ -52,7 +53,9 @@ function start(): Leadership {
       },
       subscribeFacts: () => consumption,
       claims: {
-        watch: ({ claim, current }: { claim(key: string, revision: number): void; current?(): void }) => {
+        watch: (on: ClaimWatcher) => {
+          watcher = on;
+          const { claim, current } = on;
           void Promise.resolve().then(() => {
             claim('another.evaluate', 1);
             current?.();
@@ -256,7 +259,21 @@ describe('streams', () => {
     expect(bus.published).toHaveLength(1);
   });
 
-  test('NATS that is away is no news of ours; another fault is', async () => {
+  test('W3: where the watch finds another bucket than before, nothing is published for the life of a claim', async () => {
+    answering();
+    start();
+    await pass(CLAIM_EXPIRY + 2000);
+    const before = bus.published.length;
+    expect(before).toBeGreaterThan(0);
+    watcher.forgotten?.();
+    await pass(CLAIM_EXPIRY - 50);
+    expect(bus.published).toHaveLength(before);
+    await pass(2000);
+    expect(bus.published.length).toBeGreaterThan(before);
+    expect(bus.of('evaluate').at(-1)?.work.claimRevision).toBe(0);
+  });
+
+  test('a fault of NATS is told by the bus; another fault is told here', async () => {
     ensure = () => Promise.reject(new NotConnected());
     start();
     await pass(25_000);

@@ -4,7 +4,7 @@ import type { Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import type { EventRecorder } from '@kubervisor/runtime/kubernetes/events';
 import type { Logger } from '@kubervisor/runtime/logs';
 import type { MetricsOf } from '@kubervisor/runtime/metrics';
-import { NotConnected, type Bus } from '@kubervisor/runtime/nats/bus';
+import { BusFault, type Bus } from '@kubervisor/runtime/nats/bus';
 import { API_VERSION, KIND } from '@kubervisor/shared/crd/kubervisor-service';
 import { decodeEvent, encodeEvent } from '@kubervisor/shared/events/envelope';
 import { FACTS, type FactType } from '@kubervisor/shared/events/facts';
@@ -149,18 +149,19 @@ export function lead(options: LeadershipOptions): Leadership {
     panicking.set(kept.uid, after);
   };
 
+  const claimsForgotten = (): void => {
+    log.info('claims bucket was made: no work for the life of a claim');
+    rounds.onClaimsForgotten();
+  };
   let ensuring: Promise<void> | undefined;
   const ensure = (): void => {
     if (stopped || !isLeader()) return;
     ensuring ??= (async () => {
       try {
         const { bucketMade } = await bus.ensure(options.natsReplicas);
-        if (bucketMade && !stopped) {
-          log.info('claims bucket was made: no work for the life of a claim');
-          rounds.onClaimsForgotten();
-        }
+        if (bucketMade && !stopped) claimsForgotten();
       } catch (error) {
-        if (!(error instanceof NotConnected)) log.warn({ err: error }, 'streams could not be ensured');
+        if (!(error instanceof BusFault)) log.warn({ err: error }, 'streams could not be ensured');
       }
       ensuring = undefined;
     })();
@@ -307,7 +308,7 @@ export function lead(options: LeadershipOptions): Leadership {
   for (const namespace of namespaces) lookAtNamespace(namespace);
   const consumptions = [
     bus.subscribeRounds(rounds.onRound),
-    bus.claims.watch({ claim: rounds.onClaim, current: rounds.onClaimsCurrent }),
+    bus.claims.watch({ forgotten: claimsForgotten, claim: rounds.onClaim, current: rounds.onClaimsCurrent }),
     bus.subscribeFacts(onFact),
   ];
   ensure();

@@ -3,7 +3,7 @@
  * remembers what they say. One timer a resource; whatever happens to it (a fact, a claim, a changed pod or spec) only asks `step`
  * again, which looks at all there is and does what is due.
  */
-import { NotConnected, PayloadTooLarge, StreamMissing, type Bus } from '@kubervisor/runtime/nats/bus';
+import { BusFault, NotConnected, PayloadTooLarge, StreamMissing, type Bus } from '@kubervisor/runtime/nats/bus';
 import type { Logger } from '@kubervisor/runtime/logs';
 import { activationCompleted, type ActivationCompleted } from '@kubervisor/shared/events/activation-completed';
 import { decodeEvent, encodeEvent, type CloudEvent } from '@kubervisor/shared/events/envelope';
@@ -280,7 +280,8 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   const stamp = (id: string) => ({ id, source: `/kubervisor/controller/${leaderId}`, time: now() });
 
   function onMissing(kept: Kept, kind: WorkKind): void {
-    log.warn(fieldsOf(kept, kind), 'round ended without a fact');
+    // The first of a row; that they go on is said by status and counted.
+    log[kept.clocks[kind].failures === 1 ? 'warn' : 'debug'](fieldsOf(kept, kind), 'round ended without a fact');
     options.roundEnded(kind, 'missing', kept);
     cameToNothing(kept, kind);
   }
@@ -318,8 +319,8 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         options.counted(kind, 'failed');
         if (stopped) return;
         const notConnected = error instanceof Error && error.cause instanceof NotConnected;
-        // That there is no connection is told once by who keeps it, not again by every resource.
-        log[notConnected ? 'debug' : 'warn'](
+        // What is wrong with NATS is told once by the bus, not again by every resource.
+        log[error instanceof BusFault ? 'debug' : 'warn'](
           { ...fieldsOf(kept, kind), round: id, err: error },
           'work could not be published',
         );
