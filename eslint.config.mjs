@@ -107,6 +107,7 @@ export default tseslint.config(
       'libs/runtime/main/**/*.ts',
       'e2e/**/*.ts',
       'bench/**/*.ts',
+      'soak/**/*.ts',
       'scripts/**/*.ts',
       'apps/**/*.ts',
     ],

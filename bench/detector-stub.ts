@@ -1,5 +1,5 @@
 /**
- * Whose word is the benchmark's: as a plug-in of the 2018 kind (`customService`), and in place of the detector service (DETECTOR_URL).
+ * Whose word is the benchmark's (or the soak's): as a plug-in of the 2018 kind (`customService`), and in place of the detector service (DETECTOR_URL).
  * A question can be held, so that nothing of Kubervisor moves while a bound is measured.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -49,7 +49,11 @@ function verdicts(bad: readonly string[], { pods }: EvaluationRequest): Evaluati
   } as EvaluationResponse;
 }
 
-export async function startDetectorStub(namespace: string): Promise<DetectorStub> {
+/** `badAt`: in place of whoever is `standing`, by the path that was asked. */
+export async function startDetectorStub(
+  namespace: string,
+  badAt?: (path: string) => readonly string[],
+): Promise<DetectorStub> {
   let waiting: ((question: Question) => void) | undefined;
   let asked = 0;
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -65,7 +69,7 @@ export async function startDetectorStub(namespace: string): Promise<DetectorStub
     asked += 1;
     const ask = waiting;
     waiting = undefined;
-    if (ask === undefined) answer(stub.standing);
+    if (ask === undefined) answer(badAt?.(request.url ?? '') ?? stub.standing);
     else ask({ answer });
   };
   const server = createServer((request, response) => void handle(request, response).catch(() => response.destroy()));

@@ -67,11 +67,12 @@ function cells(figure: Figure): string[] {
   ];
 }
 
-/** A table a benchmark, as a terminal shows it. */
-export function tableOf({ bench, figures }: Report): string {
-  const rows = [[...HEADINGS], ...figures.map(cells)];
-  rows[0]![0] = bench;
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+/** Columns as wide as what stands in them, as a terminal shows them. */
+export function aligned(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
   return rows
     .map((row) =>
       row
@@ -81,6 +82,10 @@ export function tableOf({ bench, figures }: Report): string {
     )
     .join('\n');
 }
+
+/** A table a benchmark. */
+export const tableOf = ({ bench, figures }: Report): string =>
+  aligned([[bench, ...HEADINGS.slice(1)], ...figures.map(cells)]);
 
 export interface JudgedFigure extends Figure {
   ratio?: number;

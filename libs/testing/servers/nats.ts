@@ -10,6 +10,8 @@ export interface NatsOptions {
   /** Unset: a temporary one, removed by `stop()`. */
   storeDir?: string;
   jetstream?: boolean;
+  /** Tells of itself over HTTP (/varz, /jsz). */
+  monitored?: boolean;
   /** Else $NATS_SERVER, else on PATH, else installed. */
   binary?: string;
   /** More of the server's configuration, in its own language: `authorization { … }`. */
@@ -21,6 +23,8 @@ export interface NatsServer {
   port: number;
   readonly pid: number;
   dir: string;
+  /** Where it is `monitored`; after a restart it may be another. */
+  readonly monitorUrl: string | undefined;
   stop(): Promise<void>;
   /** SIGKILL; `restart()` brings it back. */
   kill(): Promise<void>;
@@ -36,6 +40,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   const dir = makeFolder('nats');
   const guarded = guardFolder(dir);
   const store = options.storeDir ?? join(dir, 'store');
+  const { monitored = false } = options;
   let { jetstream = true, config = '' } = options;
   // -1: the server chooses, and says which; so no two tests ever choose the same.
   let port = options.port ?? -1;
@@ -43,13 +48,18 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   async function start(): Promise<Child> {
     const file = join(dir, 'nats.conf');
     const jetstreamConfig = jetstream ? `jetstream { store_dir: ${JSON.stringify(store)} }` : '';
-    writeFileSync(file, [`listen: "127.0.0.1:${port}"`, jetstreamConfig, config, ''].join('\n'), { mode: 0o600 });
+    const listen = [`listen: "127.0.0.1:${port}"`, ...(monitored ? ['http: "127.0.0.1:-1"'] : [])];
+    writeFileSync(file, [...listen, jetstreamConfig, config, ''].join('\n'), { mode: 0o600 });
     mkdirSync(store, { recursive: true });
     const started = await startChild(
       {
         command: binary,
         args: ['--config', file],
-        ready: [/Listening for client connections on 127\.0\.0\.1:(\d+)/, /Server is ready/],
+        ready: [
+          /Listening for client connections on 127\.0\.0\.1:(\d+)/,
+          /Server is ready/,
+          ...(monitored ? [/Starting http monitor on (127\.0\.0\.1:\d+)/] : []),
+        ],
       },
       dir,
     );
@@ -72,6 +82,9 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       return child.pid;
     },
     dir,
+    get monitorUrl() {
+      return monitored ? `http://${child.matches[2]?.[1]}` : undefined;
+    },
     async stop() {
       await child.end();
       guarded.release();
