@@ -40,7 +40,7 @@ export interface JudgedTrend extends Trend {
 /** What was not measured must not pass. */
 export function judgeTrend({ subject, figure, points }: Measured): JudgedTrend {
   const { unit, tolerance } = RISES[figure];
-  if (points.length < 2) {
+  if (points.length < 2 || !points.every(({ value }) => Number.isFinite(value))) {
     const unknown = { mean: Number.NaN, perHour: Number.NaN, percentPerHour: Number.NaN, growth: Number.NaN };
     return { subject, figure, unit, ...unknown, tolerated: tolerance.atLeast, ok: false };
   }

@@ -35,8 +35,9 @@ describe('the slope', () => {
     expect(trendOf(series(5, 5, () => 0))).toEqual({ mean: 0, perHour: 0, percentPerHour: 0, growth: 0 });
   });
 
-  test('cannot be had of one point', () => {
+  test('cannot be had of one point, nor of what is not a number', () => {
     expect(() => trendOf([{ at: 0, value: 1 }])).toThrow('less than two points');
+    expect(() => trendOf(series(5, 5, () => Number.NaN))).toThrow('not a number');
   });
 });
 

@@ -1,4 +1,5 @@
 /** Whether what is sampled goes up in the long run, whatever it does in between. Pure. */
+import { theilSenSlope } from '../services/detector/core/trend.ts';
 
 export interface Point {
   /** Milliseconds on any one clock. */
@@ -17,32 +18,22 @@ export interface Trend {
 
 const HOUR = 3_600_000;
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
-}
-
 /**
- * Theil–Sen: the median of the slopes between all pairs of points, so that not one wild sample in four moves it, and a sawtooth has the
- * slope of its middle. Throws where there is nothing to compare.
+ * By the slope of Theil and Sen, as the detector's `trend` has it: no wild sample moves it, and a sawtooth has the slope of its middle.
+ * Throws where there is nothing to compare, or something that is not a number.
  */
 export function trendOf(points: readonly Point[]): Trend {
-  const slopes = points.flatMap((one, index) =>
-    points
-      .slice(index + 1)
-      .filter((other) => other.at !== one.at)
-      .map((other) => (other.value - one.value) / (other.at - one.at)),
-  );
-  if (slopes.length === 0) throw new Error('there is no trend of less than two points');
+  if (points.length < 2) throw new Error('there is no trend of less than two points');
+  if (!points.every(({ value }) => Number.isFinite(value)))
+    throw new Error('there is no trend of what is not a number');
+  const slope = theilSenSlope(points.map(({ at, value }) => ({ atSeconds: at / 1000, value }))) * 3600;
   const mean = points.reduce((sum, { value }) => sum + value, 0) / points.length;
-  const slope = median(slopes);
   const times = points.map(({ at }) => at);
   return {
     mean,
-    perHour: slope * HOUR,
-    percentPerHour: mean === 0 ? 0 : (slope * HOUR * 100) / mean,
-    growth: slope * (Math.max(...times) - Math.min(...times)),
+    perHour: slope,
+    percentPerHour: mean === 0 ? 0 : (slope * 100) / mean,
+    growth: (slope * (Math.max(...times) - Math.min(...times))) / HOUR,
   };
 }
 
