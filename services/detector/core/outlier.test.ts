@@ -1,3 +1,4 @@
+import { cpuUsage } from 'node:process';
 import { describe, expect, test } from '@jest/globals';
 import { verdict as verdictSchema } from '@kubervisor/shared/detection/contract';
 import fc from 'fast-check';
@@ -240,7 +241,9 @@ describe('of any fleet', () => {
 
 test('a fleet of 10,000 is judged in a moment', () => {
   const values = Array.from({ length: 10_000 }, (_, n) => (n < 7 ? 99 : 10 + Math.sin(n)));
-  const started = performance.now();
+  const started = cpuUsage();
   expect(found({}, values)).toHaveLength(7);
-  expect(performance.now() - started).toBeLessThan(1000);
+  // Time of the processor, for others may use it too.
+  const { user, system } = cpuUsage(started);
+  expect((user + system) / 1e6).toBeLessThan(1);
 });
