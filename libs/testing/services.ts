@@ -2,7 +2,7 @@
  * Our four services as processes, with the environment of design §10: what runs is the bundle that a release runs, made afresh once
  * for each test process, so that no test ever runs yesterday's code.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bundle } from '../../scripts/bundle.ts';
 import { guardFolder, makeFolder, removeFolder, startChild, type Child } from './servers/child.ts';
@@ -25,6 +25,15 @@ function bundled(): Promise<string> {
   return bundles;
 }
 
+/** Changes what runs from now on, in this process alone: for who must show that a fault in our code would be found. */
+export async function mutateService(service: ServiceName, edit: (code: string) => string): Promise<void> {
+  const file = join(await bundled(), `${service}.mjs`);
+  const code = readFileSync(file, 'utf8');
+  const edited = edit(code);
+  if (edited === code) throw new Error(`the code of the ${service} has not what was to be changed in it`);
+  writeFileSync(file, edited);
+}
+
 export interface ServiceProcess {
   readonly service: ServiceName;
   /** POD_NAME. */
@@ -32,13 +41,13 @@ export interface ServiceProcess {
   readonly pid: number;
   /** Of /healthz, /readyz and /metrics. */
   readonly url: string;
-  /** Every line it logged, parsed. */
+  /** Every line it logged, parsed; none where somebody else takes them. */
   readonly log: Record<string, unknown>[];
   /** SIGTERM, and waits. */
   stop(): Promise<void>;
-  /** SIGKILL, and waits. */
-  kill(): Promise<void>;
-  /** After a stop or a kill: the same again, as Kubernetes would. */
+  /** SIGKILL unless told, and waits. */
+  kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+  /** After a kill: the same again, as Kubernetes would. */
   restart(): Promise<void>;
   freeze(): void;
   thaw(): void;
@@ -55,6 +64,8 @@ export async function startService(
   service: ServiceName,
   name: string,
   env: Record<string, string>,
+  /** Takes the lines of its log, which then are not kept: those of an hour are many. */
+  onLine?: (line: string) => void,
 ): Promise<ServiceProcess> {
   const file = join(await bundled(), `${service}.mjs`);
   const folder = makeFolder(service);
@@ -79,6 +90,7 @@ export async function startService(
           ...env,
         },
         onLine: (line) => {
+          if (onLine !== undefined) return onLine(line);
           try {
             log.push(JSON.parse(line) as Record<string, unknown>);
           } catch {
@@ -112,7 +124,7 @@ export async function startService(
       guarded.release();
       removeFolder(folder);
     },
-    kill: () => child.end('SIGKILL'),
+    kill: (signal = 'SIGKILL') => child.end(signal),
     restart: start,
     freeze: () => child.freeze(),
     thaw: () => child.thaw(),

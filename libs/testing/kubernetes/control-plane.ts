@@ -20,6 +20,10 @@ export interface ControlPlane {
   killApiServer(): Promise<void>;
   /** After a kill: the same again, on its port; resolves when it is ready. */
   restartApiServer(): Promise<void>;
+  /** SIGKILL of etcd; its files stay. */
+  killEtcd(): Promise<void>;
+  /** After a kill: the same again, on its port and its files. The API server finds it by itself. */
+  restartEtcd(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -97,15 +101,17 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
     writeFileSync(keyFile, keys.privateKey, { mode: 0o600 });
     writeFileSync(tokenFile, `${token},admin,admin,system:masters\n`, { mode: 0o600 });
 
-    const etcd = await start('etcd', /ready to serve client requests/, {
-      'data-dir': join(folder, 'etcd'),
-      'listen-client-urls': `http://127.0.0.1:${clientPort}`,
-      'advertise-client-urls': `http://127.0.0.1:${clientPort}`,
-      'listen-peer-urls': `http://127.0.0.1:${peerPort}`,
-      'initial-advertise-peer-urls': `http://127.0.0.1:${peerPort}`,
-      'initial-cluster': `default=http://127.0.0.1:${peerPort}`,
-      'unsafe-no-fsync': true,
-    });
+    const startEtcd = () =>
+      start('etcd', /ready to serve client requests/, {
+        'data-dir': join(folder, 'etcd'),
+        'listen-client-urls': `http://127.0.0.1:${clientPort}`,
+        'advertise-client-urls': `http://127.0.0.1:${clientPort}`,
+        'listen-peer-urls': `http://127.0.0.1:${peerPort}`,
+        'initial-advertise-peer-urls': `http://127.0.0.1:${peerPort}`,
+        'initial-cluster': `default=http://127.0.0.1:${peerPort}`,
+        'unsafe-no-fsync': true,
+      });
+    let etcd = await startEtcd();
     const certificates = join(folder, 'certificates');
     const startApiServer = () =>
       start('kube-apiserver', /Serving securely/, {
@@ -154,6 +160,10 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
       async restartApiServer() {
         apiServer = await startApiServer();
         await awaitReady(config);
+      },
+      killEtcd: () => etcd.end('SIGKILL'),
+      async restartEtcd() {
+        etcd = await startEtcd();
       },
       stop,
     };
