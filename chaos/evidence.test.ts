@@ -10,6 +10,8 @@ const ACTIVATOR = { name: 'activator-0', role: 'activator' } as const;
 const CONTROLLER = { name: 'controller-0', role: 'controller' } as const;
 
 let now: number;
+/** Of the wall clock. */
+let drift: number;
 let version: number;
 let evidence: Evidence;
 /** The API server's. */
@@ -17,9 +19,13 @@ let pods: Map<string, RawPod>;
 
 beforeEach(() => {
   now = 100_000;
+  drift = 0;
   version = 100;
   pods = new Map();
-  evidence = new Evidence(() => now, ORIGIN);
+  evidence = new Evidence(
+    () => now,
+    () => ORIGIN + now + drift,
+  );
   stands({});
   for (let index = 0; index < 4; index++) {
     const name = `cart-${index}`;
@@ -105,7 +111,7 @@ function changes(pod: string, change: Change): void {
   pods.set(pod, after);
   evidence.podChanged({ type: 'MODIFIED', pod: after });
 }
-const stamp = (): string => new Date(ORIGIN + now).toISOString();
+const stamp = (): string => new Date(ORIGIN + now + drift).toISOString();
 const breaks = (process: typeof BREAKER | typeof OTHER, pod: string): (() => void) =>
   asks(process, pod, {
     labels: { 'kubervisor/traffic': 'no', 'kubervisor/strategy': 'errors' },
@@ -123,6 +129,17 @@ test('a round that keeps the rules is no violation, and is counted', () => {
   breaks(BREAKER, 'cart-0')();
   expect(found()).toEqual([]);
   expect(evidence.observer.counts).toMatchObject({ claims: 1, lists: 1, breaks: 1 });
+});
+
+test('a wall clock that drifts away does not make a write one of an earlier round', () => {
+  claims(BREAKER, 'r-1');
+  lists(BREAKER);
+  now += 5000;
+  drift = -60_000;
+  claims(BREAKER, 'r-2');
+  lists(BREAKER);
+  breaks(BREAKER, 'cart-0')();
+  expect(found()).toEqual([]);
 });
 
 describe('what must not be', () => {

@@ -126,7 +126,7 @@ export class Evidence {
   /** Told of each change of a pod's place when it is judged, and by whom it was. */
   onChange: (line: { pod: string; from: string | undefined; to: string | undefined; by: string }) => void = () => {};
   readonly #now: () => number;
-  readonly #origin: number;
+  readonly #wall: () => number;
   readonly #observer: Observer;
   /** The time of what is being judged. */
   #time: number;
@@ -145,10 +145,10 @@ export class Evidence {
   readonly #persons = new Map<string, number>();
   readonly #names = new Map<string, string>();
 
-  /** `now`: milliseconds on a clock that nothing turns back, which began at `origin`, milliseconds since 1970. */
-  constructor(now: () => number, origin: number) {
+  /** `now`: milliseconds on a clock that nothing turns back. `wall`: those since 1970, by the clock that the services have. */
+  constructor(now: () => number, wall: () => number) {
     this.#now = now;
-    this.#origin = origin;
+    this.#wall = wall;
     this.#time = now();
     this.#observer = new Observer(() => this.#time);
   }
@@ -263,9 +263,9 @@ export class Evidence {
       const found = write.operations.find((one) => one.path === `/metadata/${map}/${pointer(key)}`)?.value;
       return typeof found === 'string' ? found : undefined;
     };
-    // What the process itself wrote says when it decided; both are on the clock of this machine.
+    // What the process itself wrote says how long ago it decided. The two clocks drift apart, so only their difference of now counts.
     const stamp = valueOf('annotations', 'breaker/breakAt') ?? valueOf('annotations', 'kubervisor/activatedAt');
-    const decidedAt = stamp === undefined ? arrivedAt : Date.parse(stamp) - this.#origin + 1;
+    const decidedAt = stamp === undefined ? arrivedAt : arrivedAt - (this.#wall() - Date.parse(stamp)) + 2;
     const name = valueOf('labels', NAME) ?? this.pods.get(write.pod)?.metadata.labels?.[NAME];
     const kind = process.role === 'breaker' ? 'evaluate' : 'activate';
     const before = Math.min(arrivedAt, decidedAt);

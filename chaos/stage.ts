@@ -99,7 +99,10 @@ export async function startStage(seed: number, history: History, say: (line: str
     const plugin = await startPlugin(namespace, random);
     ends.push(() => plugin.close());
     const fleets = castOf(plugin.address);
-    const evidence = new Evidence(() => performance.now(), performance.timeOrigin);
+    const evidence = new Evidence(
+      () => performance.now(),
+      () => Date.now(),
+    );
     const text = readFileSync(cluster.kubeconfig, 'utf8');
 
     const create = async (collection: string, body: object): Promise<void> => {
