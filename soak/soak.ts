@@ -7,6 +7,7 @@ import { pause } from '@kubervisor/runtime/kubernetes/api-server';
 import { connectKubernetes } from '@kubervisor/runtime/kubernetes/client';
 import { connectBus } from '@kubervisor/runtime/nats/bus';
 import { concurrently } from '@kubervisor/runtime/worker/concurrently';
+import { roundMetrics } from '@kubervisor/runtime/worker/metrics';
 import { decodeEvent } from '@kubervisor/shared/events/envelope';
 import { evaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
 import { CLAIM_EXPIRY } from '@kubervisor/shared/policy/claim';
@@ -14,6 +15,7 @@ import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/c
 import { Random } from '@kubervisor/testing/random';
 import { startNats } from '@kubervisor/testing/servers/nats';
 import { startServices } from '@kubervisor/testing/services';
+import { controllerMetrics } from '../services/controller/metrics.ts';
 import { churn, type Act } from './churn.ts';
 import { startFleets, type FleetsRunning, type SupervisedFleet } from './fleets.ts';
 import { holds, judgeTrend, type Check, type JudgedTrend } from './judgement.ts';
@@ -311,7 +313,7 @@ function checksOf({ book, failedEvaluations, sampler, errors, happened, acts }: 
   const controller = sampler.counted('controller');
   const workers = [...sampler.counted('breaker'), ...sampler.counted('activator')];
   const toNothing = controller.filter(
-    ({ name, labels }) => name === 'kubervisor_rounds_total' && labels['outcome'] !== 'completed',
+    ({ name, labels }) => name === controllerMetrics.rounds.name && labels['outcome'] !== 'completed',
   );
   return [
     {
@@ -329,16 +331,16 @@ function checksOf({ book, failedEvaluations, sampler, errors, happened, acts }: 
     },
     {
       what: 'work that could not be published',
-      value: sumOf(controller, 'kubervisor_work_published_total', { result: 'failed' }),
+      value: sumOf(controller, controllerMetrics.published.name, { result: 'failed' }),
       atMost: 0,
     },
-    { what: 'facts that could not be told', value: sumOf(workers, 'kubervisor_untold_rounds_total'), atMost: 0 },
+    { what: 'facts that could not be told', value: sumOf(workers, roundMetrics.untold.name), atMost: 0 },
     {
       what: 'poison messages',
-      value: sumOf([...controller, ...workers], 'kubervisor_poison_messages_total'),
+      value: sumOf([...controller, ...workers], roundMetrics.poison.name),
       atMost: 0,
     },
-    { what: 'missed watch events', value: sumOf(controller, 'kubervisor_missed_watch_events_count'), atMost: 0 },
+    { what: 'missed watch events', value: sumOf(controller, controllerMetrics.missedWatchEvents.name), atMost: 0 },
     { what: 'errors in the logs', value: errors.length, atMost: 0, details: errors },
     {
       what: 'samples that could not be taken',
@@ -356,8 +358,8 @@ function checksOf({ book, failedEvaluations, sampler, errors, happened, acts }: 
 
 function figuresOf(book: PeriodBook, sampler: Sampler, acts: Held): Record<string, number> {
   const breakers = sampler.counted('breaker');
-  const queueAge = quantileOf(breakers, 'kubervisor_work_queue_age_seconds', 0.99) ?? Number.NaN;
-  const duration = quantileOf(breakers, 'kubervisor_round_duration_seconds', 0.99) ?? Number.NaN;
+  const queueAge = quantileOf(breakers, roundMetrics.queueAge.name, 0.99) ?? Number.NaN;
+  const duration = quantileOf(breakers, roundMetrics.duration.name, 0.99) ?? Number.NaN;
   const cpu = (service: 'controller' | 'breaker' | 'activator' | 'detector'): number =>
     sumOf(sampler.counted(service), 'process_cpu_seconds_total') / acts.seconds;
   return {
@@ -369,7 +371,7 @@ function figuresOf(book: PeriodBook, sampler: Sampler, acts: Held): Record<strin
     'CPUs of the breakers': cpu('breaker'),
     'CPUs of the activators': cpu('activator'),
     'CPUs of the detectors': cpu('detector'),
-    'status writes': sumOf(sampler.counted('controller'), 'kubervisor_status_writes_total'),
+    'status writes': sumOf(sampler.counted('controller'), controllerMetrics.statusWrites.name),
     'pods gone bad': acts.done.spoil,
     'pods deleted': acts.done.deletePod,
     rollouts: acts.done.rollout,

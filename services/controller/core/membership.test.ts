@@ -1,9 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
 import { edited, guardedPatch, marksOf } from '@kubervisor/shared/pods/codec';
+import { selects } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { ACTIVATED, NOW, pod, resource, service, services, spec } from './fixtures.ts';
 import { decideMembership, type NamespaceView } from './membership.ts';
-import { superviseNamespace, type Resource, type ServiceView } from './supervision.ts';
+import { superviseNamespace, type Resource, type ServiceView, type Supervised } from './supervision.ts';
 
 const view = (resources: Resource[], list: ServiceView[]): NamespaceView => ({
   supervised: superviseNamespace(resources, services(...list)),
@@ -58,6 +60,47 @@ describe('F1: adoption', () => {
     expect(after(pod('a', { labels: empty }))?.labels).toMatchObject({ ...ours, 'kubervisor/traffic': 'no' });
     expect(decide(pod('a', { labels: empty }), view([], []))).toMatchObject({ reason: 'Orphaned' });
     expect(decide(pod('a', { labels: empty }), view([], []))?.confirmMissing).toBeUndefined();
+  });
+  test('of several that match the oldest adopts, whatever labels their selectors share', () => {
+    const labels = fc.constantFrom('a', 'b', 'c');
+    const selector = fc.dictionary(labels, labels, { minKeys: 1, maxKeys: 3 });
+    fc.assert(
+      fc.property(fc.array(selector, { maxLength: 8 }), selector, (selectors, podLabels) => {
+        const where = view(
+          selectors.map((_, n) => resource(`r${n}`, { createdAt: n, spec: spec({ service: `s${n}` }) })),
+          selectors.map((one, n) => service(`s${n}`, one)),
+        );
+        const one = { ...pod('a'), labels: podLabels };
+        const oldest = selectors.findIndex((wanted) => selects(wanted, podLabels));
+        expect(decide(one, where)?.resource?.resource.name).toBe(oldest < 0 ? undefined : `r${oldest}`);
+      }),
+    );
+  });
+  test('in a namespace of hundreds a pod is not held against the selectors of all', () => {
+    const names = Array.from({ length: 300 }, (_, n) => `s${n}`);
+    const resources = names.map((name) => resource(name, { spec: spec({ service: name }) }));
+    const where = view(
+      resources,
+      names.map((name) => service(name, { tier: 'web', app: name })),
+    );
+    let looks = 0;
+    const counted = [...where.supervised].map(([name, { selector, ...rest }]): [string, Supervised] => [
+      name,
+      {
+        ...rest,
+        get selector() {
+          looks += 1;
+          return selector!;
+        },
+      },
+    ]);
+    const counting = { ...where, supervised: new Map(counted) };
+    const decideFor = (name: string) => decide(pod('a', { labels: { app: name, tier: 'web' } }), counting);
+    // The first pod has all of them looked at once.
+    decideFor('s0');
+    looks = 0;
+    expect(decideFor('s299')?.resource?.resource.name).toBe('s299');
+    expect(looks).toBeLessThan(5);
   });
   test('a pod of no Service of ours is none of our business', () => {
     expect(decide(pod('a', { labels: { app: 'other' } }))).toBeUndefined();

@@ -109,6 +109,26 @@ const report = (change: object) => ({
   ...change,
 });
 
+describe('a namespace whose resources change', () => {
+  test('is looked at at once, and again for all that follow together', async () => {
+    start();
+    await pass(1000);
+    caches.looks = 0;
+    for (let n = 0; n < 200; n++) {
+      const name = `s${n}`;
+      caches.add({ resource: resource(name, { spec: spec({ service: name }) }) });
+      caches.add({ service: service(name, { app: name, 'kubervisor/traffic': 'yes' }) });
+      leadership.namespaceChanged('shop');
+      await pass(1);
+    }
+    await pass(100);
+    expect(caches.looks).toBeLessThanOrEqual(4);
+    await pass(1000);
+    // The last one too.
+    expect(statuses.get('s199')?.conditions).toBeDefined();
+  });
+});
+
 describe('metrics', () => {
   test('pods by state, the highest enforced floor, and when each breaker was last evaluated', async () => {
     const breakers = [{ name: 'errors', customService: 'judge', minPodsAvailableRatio: 60 }];

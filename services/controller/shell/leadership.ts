@@ -45,6 +45,8 @@ export interface Leadership {
 }
 
 const ENSURE_EVERY = 10_000;
+/** Each look walks through all that is in the namespace: hundreds of resources that come at once make a few of them. Milliseconds. */
+const NAMESPACE_LOOKS_APART = 100;
 const POD_STATES = ['available', 'unready', 'out', 'paused'] as const;
 
 export function lead(options: LeadershipOptions): Leadership {
@@ -301,6 +303,26 @@ export function lead(options: LeadershipOptions): Leadership {
     for (const pod of caches.podsIn(namespace)) membership.add(keyOf(pod));
   };
 
+  /** By namespace: when it was looked at, and the timer of the next look where it has changed since. */
+  const looks = new Map<string, { at: number; again: NodeJS.Timeout | undefined }>();
+  const namespaceChanged = (namespace: string): void => {
+    const look = looks.get(namespace) ?? { at: -Infinity, again: undefined };
+    looks.set(namespace, look);
+    if (stopped || look.again !== undefined) return;
+    const wait = look.at + NAMESPACE_LOOKS_APART - performance.now();
+    const again = (): void => {
+      look.again = undefined;
+      look.at = performance.now();
+      try {
+        lookAtNamespace(namespace);
+      } catch (error) {
+        log.error({ namespace, err: error }, 'look at a namespace failed');
+      }
+    };
+    if (wait <= 0) again();
+    else look.again = setTimeout(again, wait);
+  };
+
   // First what is there, then what is told of it: facts and claims of resources that are not known yet would be dropped.
   const namespaces = new Set<string>();
   for (const { resource } of caches.supervised()) namespaces.add(resource.namespace);
@@ -326,11 +348,12 @@ export function lead(options: LeadershipOptions): Leadership {
       }
     },
     statusSeen: (resource) => writer.seen(resource),
-    namespaceChanged: lookAtNamespace,
+    namespaceChanged,
     connected: ensure,
     async stop() {
       stopped = true;
       clearInterval(ensureTimer);
+      for (const { again } of looks.values()) clearTimeout(again);
       membership.clear();
       rounds.stop();
       writer.stop();

@@ -30,6 +30,8 @@ export class FakeCaches implements Caches {
   readonly pods = new Map<string, Pod>();
   /** How often a fleet was walked through. */
   walks = 0;
+  /** How often all pods of a namespace were asked for. */
+  looks = 0;
 
   add(...objects: { resource?: Resource; service?: ServiceView; pod?: Pod }[]): this {
     for (const { resource, service, pod } of objects) {
@@ -40,11 +42,15 @@ export class FakeCaches implements Caches {
     return this;
   }
   pod = (key: string) => this.pods.get(key);
-  podsIn = (namespace: string) => [...this.pods.values()].filter((pod) => pod.namespace === namespace);
+  podsIn = (namespace: string) => {
+    this.looks += 1;
+    return this.#podsIn(namespace);
+  };
+  #podsIn = (namespace: string) => [...this.pods.values()].filter((pod) => pod.namespace === namespace);
   allPods = () => this.pods.values();
   fleetOf: Caches['fleetOf'] = ({ resource, selector }) => {
     this.walks += 1;
-    return selector === undefined ? [] : ownedBy(this.podsIn(resource.namespace), selector, resource.name);
+    return selector === undefined ? [] : ownedBy(this.#podsIn(resource.namespace), selector, resource.name);
   };
   view: Caches['view'] = (namespace) => {
     const here = [...this.services.values()].filter((service) => service.namespace === namespace);
