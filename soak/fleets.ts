@@ -52,6 +52,8 @@ export interface FleetsRunning {
 
 const CREATED_AT_ONCE = 8;
 const CRD_WITHIN = 30_000;
+/** Of what we ask ourselves: while 5,000 pods come up the API server answers late. Milliseconds. */
+const PATIENCE = 30_000;
 /** An old controller knows only count and period; what came later is as much in use, and each has memory of its own. */
 const VARIETY: readonly Partial<BreakerInput>[] = [
   {},
@@ -138,7 +140,7 @@ export async function startFleets(
       const body = { apiVersion: API_VERSION, kind: KIND, metadata: { name: fleet.name }, spec: specOf(fleet) };
       for (const giveUpAt = performance.now() + CRD_WITHIN; ; await pause(200)) {
         try {
-          const made = await api.request<RawObject>('POST', resources, { body });
+          const made = await api.request<RawObject>('POST', resources, { body, timeout: PATIENCE });
           return made.metadata?.uid ?? '';
         } catch (error) {
           if (!(error instanceof ApiError) || error.status !== 404 || performance.now() > giveUpAt) throw error;
@@ -146,7 +148,7 @@ export async function startFleets(
       }
     },
     leave: async ({ name }) => {
-      await api.request('DELETE', pathIn(PATHS.kubervisorServices, namespace, name));
+      await api.request('DELETE', pathIn(PATHS.kubervisorServices, namespace, name), { timeout: PATIENCE });
     },
     spoil(fleet, pod, seconds) {
       const of = bad.get(fleet) ?? new Map<string, number>();
@@ -155,6 +157,7 @@ export async function startFleets(
     deletePod: async (pod) => {
       await api.request('DELETE', pathIn(PATHS.pods, namespace, pod), {
         body: { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0 },
+        timeout: PATIENCE,
       });
     },
     rollOut: (name) =>

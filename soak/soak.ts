@@ -188,7 +188,13 @@ export async function soak(options: SoakOptions, { progress, signal }: SoakPorts
       warnings: Object.fromEntries(logs.warnings),
     };
   } finally {
-    for (const end of ends.reverse()) await end();
+    for (const end of ends.reverse())
+      try {
+        await end();
+      } catch (error) {
+        // What it came to before is what matters.
+        progress(`could not be ended in order: ${(error as Error).message}`);
+      }
   }
 }
 

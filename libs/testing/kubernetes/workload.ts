@@ -4,6 +4,8 @@ import type { Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import { pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import { LABEL } from '@kubervisor/shared/pods/keys';
 
+/** While thousands of pods come up an API server answers late. Milliseconds. */
+const PATIENCE = 30_000;
 export const DEPLOYMENTS = '/apis/apps/v1/deployments';
 
 export interface Workload {
@@ -21,6 +23,7 @@ export async function createWorkload(
 ): Promise<void> {
   const traffic = activated ? { [LABEL.traffic]: 'yes' } : {};
   await api.request('POST', pathIn('/api/v1/services', namespace), {
+    timeout: PATIENCE,
     body: {
       apiVersion: 'v1',
       kind: 'Service',
@@ -29,6 +32,7 @@ export async function createWorkload(
     },
   });
   await api.request('POST', pathIn(DEPLOYMENTS, namespace), {
+    timeout: PATIENCE,
     body: {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -52,6 +56,7 @@ export async function changeDeployment(
   spec: object,
 ): Promise<void> {
   await api.request('PATCH', pathIn(DEPLOYMENTS, namespace, name), {
+    timeout: PATIENCE,
     body: { spec },
     contentType: MEDIA_TYPE.mergePatch,
   });
