@@ -49,7 +49,7 @@ export const evaluationCompleted = defineEvent(
     breakers: z.array(breakerReport),
     /** Every outcome that is not `ok`; pods that were judged and are missing here were ok (V3 rests on it). */
     outcomes: z.array(verdict.extend({ uid: z.string(), breaker: z.string() })),
-    /** uids that were sent to the detectors, by breaker: whom the history of `confirm` counts. */
+    /** uids that were sent to the detectors, by breaker: whom the history of `confirm` counts. Only of breakers that confirm. */
     judged: z.record(z.string(), z.array(z.string())),
     breaks: z.array(brokenPod),
     withheld: z.array(common.withheld),

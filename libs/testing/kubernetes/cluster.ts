@@ -40,8 +40,8 @@ export interface TestCluster {
   controlPlane?: ControlPlane;
   /** Of an API server that is the test's own: it goes away without a word, and comes back with what it held. */
   outage?: { begin(): Promise<void>; end(): Promise<void> };
-  /** Makes a namespace of a new name that is ready for pods. */
-  namespace(): Promise<string>;
+  /** Makes a namespace of a new name that is ready for pods; `length`: of the name, in characters. */
+  namespace(length?: number): Promise<string>;
   /** A Ready node of a new name, for pods that a test binds itself. */
   installNode(): Promise<string>;
   stop(): Promise<void>;
@@ -164,8 +164,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
       return base.sandbox;
     },
     client,
-    namespace: async () => {
-      const name = `test-${shortId()}`;
+    namespace: async (length = 0) => {
+      const name = `test-${shortId()}`.padEnd(length, 'x');
       await client.call('POST', pathOf({ plural: 'namespaces' }), {
         body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
       });

@@ -8,7 +8,7 @@
 import type { ResolvedBreaker } from '@kubervisor/shared/crd/resolve';
 import type { Withheld } from '@kubervisor/shared/events/common';
 import type { WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
-import { marksOf } from '@kubervisor/shared/pods/codec';
+import { marksOf, type Marks } from '@kubervisor/shared/pods/codec';
 import { countsOf, isAvailable, isOut, ownedBy, selects, type Selector } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { budgetOf, floorOf } from '@kubervisor/shared/policy/percent';
@@ -90,23 +90,29 @@ export function decideBreaks({
   const { total, available: listed } = countsOf(owned);
   let available = listed - stillLeaving;
 
+  const members = [...fleet.values()].map((pod) => ({ ...pod, out: isOut(pod) }));
   const budgets: Record<string, Budget> = {};
   const panics: Record<string, string> = {};
   for (const { breaker, judgement } of evaluations) {
     const floor = floorOf(total, breaker);
     budgets[breaker.name] = { available, total, floor, budget: budgetOf(available, floor) };
-    const panic = panicOf(
-      [...fleet.values()].map((pod) => ({ ...pod, out: isOut(pod) })),
-      (uid) => judgement.verdicts.get(uid)?.outcome,
-      breaker.panicThreshold,
-    );
+    const panic = panicOf(members, (uid) => judgement.verdicts.get(uid)?.outcome, breaker.panicThreshold);
     if (panic !== undefined) panics[breaker.name] = panic;
   }
 
+  // Of a pod that fifty breakers name, its marks are read once.
+  const known = new Map<string, Marks>();
+  const marksOnce = (pod: Pod): Marks => {
+    const marks = known.get(pod.uid) ?? marksOf(pod);
+    known.set(pod.uid, marks);
+    return marks;
+  };
   const breaks = new Map<string, Break>();
   const withheld: Withheld[] = [];
   const candidates = evaluations
-    .flatMap((evaluation) => evaluation.nominations.map((nomination) => ({ ...evaluation, nomination })))
+    .flatMap(({ breaker, enforced, nominations }) =>
+      nominations.map((nomination) => ({ breaker, enforced, nomination })),
+    )
     .filter(({ nomination }) => !tried.has(nomination.uid))
     .sort((one, other) => worstFirst(one.nomination, other.nomination));
   for (const { breaker, enforced, nomination } of candidates) {
@@ -126,7 +132,7 @@ export function decideBreaks({
       withhold('NotOfFleet');
       continue;
     }
-    const obstacle = obstacleOf(pod, breaker, { clocks, name, others });
+    const obstacle = obstacleOf(pod, marksOnce(pod), breaker, { clocks, name, others });
     if (obstacle !== undefined) {
       withhold(obstacle.reason, obstacle.message);
       continue;
@@ -143,7 +149,7 @@ export function decideBreaks({
       continue;
     }
     available--;
-    const retryCount = retryCountAtBreak(marksOf(pod), pod.readySince, breaker.activator, now);
+    const retryCount = retryCountAtBreak(marksOnce(pod), pod.readySince, breaker.activator, now);
     breaks.set(uid, { pod, breaker: breaker.name, enforced, retryCount, observation });
   }
   return {
@@ -169,10 +175,10 @@ const compare = (one: string, other: string): number => (one < other ? -1 : Numb
 /** Why this pod may not be broken by this breaker, whatever the floor. */
 function obstacleOf(
   pod: Pod,
+  { traffic, exempt, activatedAt }: Marks,
   { gracePeriod }: ResolvedBreaker,
   { clocks, name, others }: Required<Pick<BreakInput, 'clocks' | 'name' | 'others'>>,
 ): { reason: WithheldReason; message?: string } | undefined {
-  const { traffic, exempt, activatedAt } = marksOf(pod);
   if (traffic !== 'yes') return { reason: 'AlreadyOut' };
   if (!pod.ready) return { reason: 'NotReady' };
   if (exempt) return { reason: 'Exempt' };

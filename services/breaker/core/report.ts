@@ -40,8 +40,11 @@ export function reportEvaluations(
         .map((verdict) => ({ ...verdict, breaker: breaker.name })),
     ),
     // An evaluation that got no answer says nothing of anyone: it is no evaluation that `confirm` could count (V1, V3).
+    // Where one evaluation is enough nobody counts, and the uids of a large fleet are most of what a fact weighs.
     judged: Object.fromEntries(
-      evaluations.map(({ breaker, judgement }) => [breaker.name, [...judgement.verdicts.keys()]]),
+      evaluations
+        .filter(({ breaker }) => breaker.confirm.of > 1)
+        .map(({ breaker, judgement }) => [breaker.name, [...judgement.verdicts.keys()]]),
     ),
     breaks,
     withheld: [...evaluations.flatMap((evaluation) => evaluation.withheld), ...withheld],

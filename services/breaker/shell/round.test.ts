@@ -184,7 +184,7 @@ describe('a round that breaks', () => {
         },
       ],
       outcomes: [{ pod: 'cart-0', uid: 'uid-cart-0', breaker: 'slow', outcome: 'anomalous', score: 2.5 }],
-      judged: { slow: pods.map(({ uid }) => uid) },
+      judged: {},
     });
     expect(podFacts).toMatchObject([{ ...broken, actor: 'breaker', round: 'r-1', reason: 'Anomalous' }]);
     expect(bus.published.map(({ messageId }) => messageId)).toEqual([
@@ -195,6 +195,12 @@ describe('a round that breaks', () => {
     expect(await counted(ports.registry, 'kubervisor_breaks_total{enforced="true"}')).toBe(1);
     expect(await counted(ports.registry, 'kubervisor_evaluations_total{result="anomalous"}')).toBe(1);
     expect(await counted(ports.registry, 'kubervisor_reaction_duration_seconds_count')).toBe(1);
+  });
+
+  test('V3: of a breaker that confirms the fact says who was judged', async () => {
+    const pods = somePods(3);
+    const { fact } = await play({ pods, breakers: [{ confirm: { anomalous: 2, of: 3 } }] }, { slow: bad(0) });
+    expect(fact.judged).toEqual({ slow: pods.map(({ uid }) => uid) });
   });
 
   test('W6: many pods are patched concurrently, within a bound', async () => {
@@ -252,7 +258,10 @@ describe('a round that breaks nobody', () => {
 
   test('V1: a detector that could not answer breaks nobody, says why, and stops no other breaker', async () => {
     errors['a'] = { reason: 'Timeout', message: 'no answer within 4800 ms' };
-    const { fact } = await play({ pods: somePods(4), breakers: [{ name: 'a' }, { name: 'b' }] }, { b: bad(3) });
+    const { fact } = await play(
+      { pods: somePods(4), breakers: [{ name: 'a', confirm: { anomalous: 1, of: 2 } }, { name: 'b' }] },
+      { b: bad(3) },
+    );
     expect(fact.breakers).toMatchObject([
       { name: 'a', result: 'error', error: { reason: 'Timeout' }, counts: { ok: 0, error: 4 } },
       { name: 'b', result: 'anomalous' },

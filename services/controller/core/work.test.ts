@@ -3,7 +3,7 @@ import { decideActivations } from '../../activator/core/decide-activations.ts';
 import { ACTIVATED, NOW, pod, resource, service, services, spec } from './fixtures.ts';
 import { NEW_MEMORY } from './memory.ts';
 import { superviseNamespace } from './supervision.ts';
-import { activationWork } from './work.ts';
+import { activationWork, evaluationWork } from './work.ts';
 
 const activator = { mode: 'retryAndKill', period: 2, maxRetryCount: 0 };
 const supervised = superviseNamespace(
@@ -34,4 +34,17 @@ test('A5: one that is not due yet waits', () => {
   const { kill, withheld } = decideAt(NOW + 4000, NOW);
   expect(kill).toEqual([]);
   expect(withheld).toMatchObject([{ pod: { name: 'a' }, reason: 'EvictionRefused' }]);
+});
+
+test('V3: the history holds whom it could confirm, and nobody who was good all the time', () => {
+  const work = evaluationWork({
+    supervised: { ...supervised, spec: supervised.spec!, selector: supervised.selector! },
+    round: 'r-1',
+    claimRevision: 0,
+    memory: { ...NEW_MEMORY, history: { errors: { a: '010', b: '000', c: '' } } },
+    due: ['errors'],
+    pods: [],
+    others: [],
+  });
+  expect(work.history).toEqual({ errors: { a: '010' } });
 });

@@ -42,6 +42,10 @@ function fleetPod(pod: Pod): FleetPod {
   };
 }
 
+/** V3: what is not known counts as good, so who was good all the time needs no place in a message that may grow too large. */
+const wasAnomalous = (history: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(history).filter(([, outcomes]) => outcomes.includes('1')));
+
 /** `pods`: those of the namespace that the cache has. */
 export function evaluationWork(
   from: RoundOf & { due: string[]; pods: readonly Pod[]; others: { name: string; selector: Selector }[] },
@@ -49,7 +53,7 @@ export function evaluationWork(
   const { resource, selector } = from.supervised;
   const history = Object.fromEntries(
     from.due.flatMap((name) =>
-      from.memory.history[name] === undefined ? [] : [[name, { ...from.memory.history[name] }]],
+      from.memory.history[name] === undefined ? [] : [[name, wasAnomalous(from.memory.history[name])]],
     ),
   );
   return {
