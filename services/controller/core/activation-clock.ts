@@ -31,7 +31,10 @@ export function activationDueAt({
   const activation =
     memory.activation !== undefined && memory.activation.endedAt <= now ? memory.activation : undefined;
   const times: number[] = [];
-  const held = new Set(activation?.withheld.filter(({ reason }) => reason !== 'WaitNotOver').map(({ uid }) => uid));
+  // A return that ran into the end of the claim is due still, and nothing but that held it.
+  const held = new Set(
+    activation?.withheld.filter(({ reason }) => !['WaitNotOver', 'Deadline'].includes(reason)).map(({ uid }) => uid),
+  );
   const consider = (pod: Pod): void => {
     const refused = memory.refusedKills[pod.uid];
     // Held since the last activation: the wait until the next look counts from there, or it would begin anew with every look.

@@ -4,6 +4,7 @@
  * Milliseconds on the leader's monotonic clock.
  */
 import type { ResolvedBreaker } from '@kubervisor/shared/crd/resolve';
+import type { EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
 import { seededFraction } from '@kubervisor/shared/policy/durations';
 
 export interface Schedule {
@@ -55,6 +56,20 @@ export function takeDue(
     if (names.includes(name)) next[name] = nextTick(uid, evaluationPeriod * 1000, now);
   }
   return { due: names, schedule: { due: next } };
+}
+
+/**
+ * Breakers whose mass break ran into the end of the claim: what is left of it does not wait for a tick. Only where the round broke
+ * somebody, or an API server that is slow would be asked without a pause; and only where one evaluation is enough, for more of them in
+ * a period would confirm what was seen once (V3).
+ */
+export function cutShort(
+  { breaks, withheld }: Pick<EvaluationCompleted, 'breaks' | 'withheld'>,
+  breakers: readonly Pick<ResolvedBreaker, 'name' | 'confirm'>[],
+): string[] {
+  if (!breaks.some(({ enforced }) => enforced)) return [];
+  const held = new Set(withheld.filter(({ reason }) => reason === 'Deadline').map(({ breaker }) => breaker));
+  return breakers.filter(({ name, confirm }) => held.has(name) && confirm.of === 1).map(({ name }) => name);
 }
 
 /** After a round that did not do its work its breakers are due at once; the round clock's back-off says when that is (W1). */

@@ -144,7 +144,7 @@ function podsOut({ supervised: { resolved }, memory, now }: StatusInput, fleet: 
         resolved === undefined
           ? undefined
           : nextActionTime(pod, resolved, since, {
-              withheld: heldBy !== undefined,
+              withheld: heldBy !== undefined && heldBy !== 'Deadline',
               ...(refused !== undefined && { refusedKill: refused.nextAttempt }),
             });
       return podStatus(pod, marksOf(pod).traffic === 'pause' ? 'paused' : 'broken', {

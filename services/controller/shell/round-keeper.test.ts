@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { NotConnected, PayloadTooLarge, PublishFailed, StreamMissing } from '@kubervisor/runtime/nats/bus';
 import { edited, EDITS } from '@kubervisor/shared/pods/codec';
-import { CLAIM_EXPIRY, UNCLAIMED_SLACK } from '@kubervisor/shared/policy/claim';
+import { CLAIM_EXPIRY, CLAIM_LIFE, UNCLAIMED_SLACK } from '@kubervisor/shared/policy/claim';
 import { ACTIVATED, NOW, pod, resource, service, spec } from '../core/fixtures.ts';
 import { keepRounds, type RoundKeeper, type RoundKeeperOptions } from './round-keeper.ts';
 import { activated, evaluated, FakeBus, FakeCaches, listening } from './world.fixture.ts';
@@ -180,6 +180,51 @@ describe('W1: one evaluation of a Service at a time', () => {
     }
     const rounds = new Set(evaluations().map(({ work }) => work.round));
     expect(rounds.size).toBeGreaterThanOrEqual(1);
+  });
+
+  describe('W3: a mass break that ran into the end of the claim', () => {
+    const broken = {
+      ...{ pod: 'a', uid: 'uid-a', breaker: 'errors', enforced: true, at: new Date(NOW).toISOString() },
+      ...{ retryCount: 1, score: 2, reason: 'bad' },
+    };
+    const left = { pod: 'b', uid: 'uid-b', breaker: 'errors', reason: 'Deadline' as const, enforced: true };
+    const endsWith = (change: Parameters<typeof evaluated>[1]) => {
+      bus.answer = ({ event }) =>
+        void setTimeout(() => keeper.onRound(evaluated(event.data as never, change)), CLAIM_LIFE);
+    };
+
+    test('goes on at once, not at the next tick', async () => {
+      endsWith({ breaks: [broken], withheld: [left] });
+      look();
+      await nextEvaluation();
+      expect(await nextEvaluation()).toBeLessThan(CLAIM_LIFE + 100);
+      endsWith({});
+      await nextEvaluation();
+      expect(await nextEvaluation()).toBeGreaterThan(CLAIM_LIFE + 100);
+    });
+
+    test.each([
+      ['it broke nobody: an API server that is slow is not asked without a pause', { breaks: [], withheld: [left] }],
+      ['only a dry run has breaks to tell', { breaks: [{ ...broken, enforced: false }], withheld: [left] }],
+      [
+        'what is left was held by the floor',
+        { breaks: [broken], withheld: [{ ...left, reason: 'FloorReached' as const }] },
+      ],
+    ])('but waits for its tick where %s', async (_, change) => {
+      endsWith(change);
+      look();
+      await nextEvaluation();
+      expect(await nextEvaluation()).toBe(PERIOD);
+    });
+
+    test('V3: and where the breaker confirms, for an evaluation more in a period is no evidence more', async () => {
+      const breakers = [{ name: 'errors', customService: 'judge', confirm: { anomalous: 2, of: 3 } }];
+      caches.add({ resource: resource('cart', { spec: spec({ breakers }) }) });
+      endsWith({ breaks: [broken], withheld: [left] });
+      look();
+      await nextEvaluation();
+      expect(await nextEvaluation()).toBe(PERIOD);
+    });
   });
 
   test('64 breakers of different periods: each is evaluated in its own, and never two rounds at once', async () => {
@@ -477,6 +522,18 @@ describe('activations', () => {
     await pass(10_000);
     expect(activations().length).toBeGreaterThan(5);
     expect(activations().length).toBeLessThanOrEqual(11);
+  });
+
+  test('W3, A2: what ran into the end of the claim is returned by the next one, a second later', async () => {
+    const activator = { period: 30 };
+    caches.add({ resource: resource('cart', { spec: spec({ defaultActivator: activator }) }) });
+    caches.add({ pod: out('a', Date.now() - 60_000) });
+    const withheld = [{ pod: 'a', uid: 'uid-a', reason: 'Deadline' as const, enforced: true }];
+    look();
+    await pass(1);
+    keeper.onRound(activated(lastActivation(), { withheld }));
+    await pass(1500);
+    expect(activations()).toHaveLength(2);
   });
 
   test('nor where the activator’s clock is behind ours', async () => {

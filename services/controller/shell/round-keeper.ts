@@ -32,7 +32,7 @@ import {
   published,
   type RoundClock,
 } from '../core/round-clock.ts';
-import { dueAgain, NEW_SCHEDULE, nextDue, reschedule, takeDue, type Schedule } from '../core/schedule.ts';
+import { cutShort, dueAgain, NEW_SCHEDULE, nextDue, reschedule, takeDue, type Schedule } from '../core/schedule.ts';
 import { othersOf, type Supervised } from '../core/supervision.ts';
 import { activationWork, evaluationWork, type RoundOf } from '../core/work.ts';
 import { keyOf, type Caches } from './caches.ts';
@@ -359,7 +359,11 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         if (ours) kept.memory = rememberEvaluation(kept.memory, evaluation, supervised.resolved, now());
         else if (!fact.round.startsWith(`${leaderId}-`))
           kept.memory = seedFrom(kept.memory, evaluation, supervised.resolved, Math.min(toldAt, now()));
-        if (current && fact.outcome !== 'completed') kept.schedule = dueAgain(kept.schedule, kept.lastDue, monotonic());
+        if (current) {
+          const again =
+            fact.outcome === 'completed' ? cutShort(evaluation, supervised.resolved.breakers) : kept.lastDue;
+          kept.schedule = dueAgain(kept.schedule, again, monotonic());
+        }
       } else if (ours) {
         kept.memory = rememberActivation(kept.memory, fact as ActivationCompleted, supervised.resolved, now());
       }
