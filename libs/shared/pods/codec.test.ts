@@ -197,6 +197,18 @@ describe('W4: guarded patches', () => {
       'kubervisor/activatedAt': '2026-11-23T12:00:00.000Z',
     });
   });
+  test('F2: a deletion cost with our value on a pod that is in traffic is a person’s, and stays', () => {
+    const cost = { 'controller.kubernetes.io/pod-deletion-cost': '-1000' };
+    const inTraffic = readPod(raw({ annotations: cost }));
+    expect(edited(inTraffic, EDITS.release(inTraffic)).annotations).toEqual(cost);
+    for (const traffic of ['no', 'pause']) {
+      const out = readPod(raw({ labels: { 'kubervisor/traffic': traffic }, annotations: cost }));
+      expect(edited(out, EDITS.release(out)).annotations).toEqual({});
+    }
+    // Let in by hand, with what the break left.
+    const byHand = readPod(raw({ annotations: { ...cost, 'breaker/breakAt': '2026-11-23T11:00:00Z' } }));
+    expect(edited(byHand, EDITS.release(byHand)).annotations).toEqual({});
+  });
   test('a deletion cost of a person is neither overwritten nor removed', () => {
     const pod = readPod(raw({ annotations: { 'controller.kubernetes.io/pod-deletion-cost': '100' } }));
     const broken = edited(

@@ -2,6 +2,7 @@
  * The one place that reads and writes Kubervisor's marks on pods. What is damaged by hand reads as the harmless value and is
  * written anew with the next change: a retryCount that is no number counts as 0, a breakAt that is no time as missing.
  */
+import { isOut, isPaused } from './fleet.ts';
 import { ANNOTATION, DELETION_COST_OUT, LABEL, type Traffic } from './keys.ts';
 import type { Pod, RawPod } from './pod.ts';
 
@@ -149,8 +150,13 @@ export interface Edit {
   annotations: Readonly<Record<string, string | null>>;
 }
 
-const withoutOurDeletionCost = (pod: Pod): Record<string, null> =>
-  pod.annotations[ANNOTATION.deletionCost] === DELETION_COST_OUT ? { [ANNOTATION.deletionCost]: null } : {};
+/** Ours comes with a break and goes with the return; on a pod that is in traffic the same value is somebody else's. */
+const withoutOurDeletionCost = (pod: Pod): Record<string, null> => {
+  const wasBroken = isOut(pod) || isPaused(pod) || pod.annotations[ANNOTATION.breakAt] !== undefined;
+  return wasBroken && pod.annotations[ANNOTATION.deletionCost] === DELETION_COST_OUT
+    ? { [ANNOTATION.deletionCost]: null }
+    : {};
+};
 
 /** The edits of the life cycle (see ./life-cycle.ts). Each is a function of the pod as listed. */
 export const EDITS = {
@@ -212,7 +218,7 @@ export interface JsonPatchOperation {
   value?: unknown;
 }
 
-const pointer = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
+export const pointer = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
 /**
  * W4: the JSON patch of an edit, guarded by what the decision rested on. A `test` for null passes where the key is missing;
