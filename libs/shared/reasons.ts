@@ -78,6 +78,15 @@ export const EVENTS = {
 } as const;
 export type EventReason = keyof typeof EVENTS;
 
+/** Why a release leaves a Service's selector as it is though it holds our key. */
+export const LEFT = {
+  OnlyKey:
+    'its selector has no key but ours: without it the Service would select nobody and keep the endpoints of today for ever; pods with kubervisor/traffic: "yes" go on to get its traffic',
+  OtherValue:
+    'its selector asks for another value than "yes": without the key it would lead to all pods; it selects nobody from now on',
+} as const;
+export type LeftReason = keyof typeof LEFT;
+
 /** Why a detector could not answer; the message beside it never repeats a foreign body. */
 export const DETECTOR_ERRORS = {
   Timeout: 'no answer within the time-out',

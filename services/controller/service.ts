@@ -16,6 +16,7 @@ import { connectBus } from '@kubervisor/runtime/nats/bus';
 import { natsSettingsOf } from '@kubervisor/runtime/nats/settings';
 import { CRD_VERSION_ANNOTATION, crdManifest } from '@kubervisor/shared/crd/manifest';
 import { DNS_LABEL } from '@kubervisor/shared/crd/kubervisor-service';
+import { LEASE_NAME } from '@kubervisor/shared/installation';
 import * as z from 'zod';
 import { problemOfCaches } from './core/cache-health.ts';
 import { controllerMetrics } from './metrics.ts';
@@ -30,7 +31,7 @@ export const controllerConfig = z.object({
     .optional()
     .describe('namespaces to watch; not set: the whole cluster'),
   LEASE_NAMESPACE: name('a namespace', DNS_LABEL).default('default').describe('namespace of the Lease'),
-  LEASE_NAME: name('a name', DNS_LABEL).default('kubervisor-controller').describe('name of the Lease'),
+  LEASE_NAME: name('a name', DNS_LABEL).default(LEASE_NAME).describe('name of the Lease'),
   LEASE_DURATION_SECONDS: integer(3, 3600)
     .default(15)
     .describe('after so long without a renewal another controller leads'),

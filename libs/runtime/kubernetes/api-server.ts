@@ -151,19 +151,33 @@ function dispatcherOf(transport: DispatcherOptions): Agent | ProxyAgent {
 }
 
 export interface ApiServerSettings {
-  /** A kubeconfig file; without one the account that Kubernetes mounts into a pod. */
-  kubeconfigFile?: string;
+  /** A kubeconfig file, or several of which the first says most; without one the account that Kubernetes mounts into a pod. */
+  kubeconfigFile?: string | readonly string[];
+  /** One of the kubeconfig; else its current one. */
+  context?: string;
   userAgent: string;
 }
 
 /** Connects with the first request. Throws where the kubeconfig cannot be read or names no cluster. */
-export function connectApiServer({ kubeconfigFile, userAgent }: ApiServerSettings): ApiServer {
+export function connectApiServer({ kubeconfigFile, context, userAgent }: ApiServerSettings): ApiServer {
   const account = new Account();
-  if (kubeconfigFile === undefined) account.loadFromCluster();
-  else account.loadFromFile(kubeconfigFile);
+  const [file, ...more] = kubeconfigFile === undefined ? [] : [kubeconfigFile].flat();
+  if (file === undefined) account.loadFromCluster();
+  else account.loadFromFile(file);
+  for (const another of more) {
+    const config = new KubeConfig();
+    config.loadFromFile(another);
+    account.mergeConfig(config, true);
+  }
+  if (context !== undefined) {
+    const known = account.getContexts().map(({ name }) => name);
+    if (!known.includes(context))
+      throw new Error(`${file ?? 'in-cluster account'}: no context "${context}"; there are: ${known.join(', ')}`);
+    account.setCurrentContext(context);
+  }
   const server = account.getCurrentCluster()?.server.replace(/\/$/, '');
   if (server === undefined)
-    throw new Error(`${kubeconfigFile ?? 'in-cluster account'}: current-context names no cluster with a server`);
+    throw new Error(`${file ?? 'in-cluster account'}: current-context names no cluster with a server`);
 
   const { origin, pathname } = new URL(server);
   const basePath = pathname.replace(/\/$/, '');

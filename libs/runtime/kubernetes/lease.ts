@@ -30,7 +30,7 @@ export interface Election {
   stop(): Promise<void>;
 }
 
-interface LeaseObject extends RawObject {
+export interface LeaseObject extends RawObject {
   spec?: {
     holderIdentity?: string;
     leaseDurationSeconds?: number;
@@ -40,7 +40,7 @@ interface LeaseObject extends RawObject {
   };
 }
 
-const LEASES = '/apis/coordination.k8s.io/v1/leases';
+export const LEASES = '/apis/coordination.k8s.io/v1/leases';
 
 /** All in milliseconds. */
 export function leaseTimes(durationSeconds: number) {

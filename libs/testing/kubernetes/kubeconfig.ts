@@ -22,6 +22,13 @@ export function kubeconfigThrough(port: number, kubeconfigFile: string): { file:
   return writeKubeconfig(config);
 }
 
+/** The same server, for the account of the token. */
+export function kubeconfigWithToken(token: string, kubeconfigFile: string): { file: string; remove(): void } {
+  const config = parse(readFileSync(kubeconfigFile, 'utf8')) as { users: { user: object }[] };
+  for (const entry of config.users) entry.user = { token };
+  return writeKubeconfig(config);
+}
+
 function writeKubeconfig(config: object) {
   const folder = mkdtempSync(join(tmpdir(), 'kubervisor-'));
   const file = join(folder, 'kubeconfig');

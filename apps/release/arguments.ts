@@ -1,0 +1,109 @@
+/** What a person says to it, and what the environment says where they do not. */
+import { delimiter, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LEASE_NAME } from '@kubervisor/shared/installation';
+
+export const HELP = `Usage: npm run release -- [options]
+
+Before Kubervisor is uninstalled: stops the Deployments of controller, breaker and activator, takes kubervisor/traffic out of
+the selectors of all Services, gives every pod back, and looks whether nothing is left. It needs the API server alone. What it has
+done may be done again: after an interruption run it once more.
+
+  --namespace NAME         whose pods and Services; may be given more than once (all)
+  --system-namespace NAME  where Kubervisor itself runs (looked for in all)
+  --lease NAME             the controllers' LEASE_NAME (${LEASE_NAME})
+  --kubeconfig FILE        (KUBECONFIG, else ~/.kube/config, else the account of the pod)
+  --context NAME           of the kubeconfig (its current one)
+  --dry-run                says what it would do, and does nothing
+  --force                  goes on though a controller runs that cannot be stopped from here
+  --yes                    asks nothing; where there is no terminal nothing is asked anyway
+  --json                   one JSON object on stdout
+  -h, --help               this text
+
+Exits 0 if nothing is left (a dry run: if nothing stands in its way), 1 if something is or it could not be done, 2 on bad
+arguments, 130 where it was interrupted.`;
+
+export class UsageError extends Error {}
+
+export interface Arguments {
+  namespaces: string[];
+  systemNamespace: string | undefined;
+  lease: string;
+  /** Empty: the account of the pod that it runs in. */
+  kubeconfig: string[];
+  context: string | undefined;
+  dryRun: boolean;
+  force: boolean;
+  yes: boolean;
+  json: boolean;
+  help: boolean;
+}
+
+const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+
+/** `exists`: whether there is such a file. */
+export function readArguments(
+  words: string[],
+  env: Readonly<Record<string, string | undefined>>,
+  exists: (file: string) => boolean,
+): Arguments {
+  const flag = { type: 'boolean', default: false } as const;
+  const options = {
+    namespace: { type: 'string', multiple: true, default: [] as string[] },
+    'system-namespace': { type: 'string' },
+    lease: { type: 'string', default: LEASE_NAME },
+    kubeconfig: { type: 'string' },
+    context: { type: 'string' },
+    'dry-run': flag,
+    force: flag,
+    yes: flag,
+    json: flag,
+    help: { ...flag, short: 'h' },
+  } as const;
+  const values = (() => {
+    try {
+      return parseArgs({ args: words, options }).values;
+    } catch (error) {
+      throw new UsageError((error as Error).message);
+    }
+  })();
+  const named = { namespace: values.namespace, 'system-namespace': values['system-namespace'], lease: values.lease };
+  for (const [option, value] of Object.entries(named))
+    for (const name of [value ?? []].flat())
+      if (!NAME.test(name))
+        throw new UsageError(`--${option} ${JSON.stringify(name)}: must be the name of an object of Kubernetes`);
+  return {
+    namespaces: [...new Set(values.namespace)],
+    systemNamespace: values['system-namespace'],
+    lease: values.lease,
+    kubeconfig: kubeconfigOf(values.kubeconfig, env, exists),
+    context: values.context,
+    dryRun: values['dry-run'],
+    force: values.force,
+    yes: values.yes,
+    json: values.json,
+    help: values.help,
+  };
+}
+
+/** As kubectl finds it. */
+function kubeconfigOf(
+  given: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+  exists: (file: string) => boolean,
+): string[] {
+  if (given !== undefined) {
+    if (!exists(given)) throw new UsageError(`--kubeconfig ${given}: there is no such file`);
+    return [given];
+  }
+  const listed = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
+  if (listed.length > 0) {
+    const there = listed.filter(exists);
+    if (there.length === 0) throw new UsageError(`KUBECONFIG=${listed.join(delimiter)}: there is no such file`);
+    return there;
+  }
+  const own = join(env['HOME'] ?? '', '.kube', 'config');
+  if (exists(own)) return [own];
+  if ((env['KUBERNETES_SERVICE_HOST'] ?? '') !== '') return [];
+  throw new UsageError('no cluster: name one with --kubeconfig FILE or KUBECONFIG');
+}
