@@ -58,6 +58,7 @@ const SLACK = 1000;
 const KEPT = 1000;
 /** A write that changed nothing by then never will. */
 const FORGOTTEN_AFTER = 60_000;
+const CLOCKS_DIFFER = 150;
 /** Claims of one process whose writes may still come. */
 const HELD = 50;
 /** So far may the sight of a controller be behind that nothing disturbs; and how long may its message be under way that nobody saw. */
@@ -133,7 +134,7 @@ export class Evidence {
   #judgedUntil = 0;
   readonly #queue: Sequenced[] = [];
   /** By process and kind: claims that were made, newest last. */
-  readonly #holders = new Map<string, (Holder & { sights: { answeredAt: number; sight: Sight }[] })[]>();
+  readonly #holders = new Map<string, (Holder & { sights: Sight[] })[]>();
   readonly #sent = new Map<string, number>();
   readonly #published = new Map<string, number>();
   #writes: Pending[] = [];
@@ -227,7 +228,7 @@ export class Evidence {
     this.#holders.set(process.name, held);
     // The observer keeps every claim; what an old one had listed is asked for no more, and would fill the memory in an hour.
     if (held.length > HELD)
-      for (const { sight } of held.shift()?.sights.splice(0) ?? []) {
+      for (const sight of held.shift()?.sights.splice(0) ?? []) {
         sight.pods = [];
         sight.fleets.clear();
       }
@@ -236,7 +237,6 @@ export class Evidence {
 
   /** A worker got a list of pods. `app`: what the selector says of it. */
   listed(process: Process, app: string, version: string, pods: readonly RawPod[]): void {
-    const answeredAt = this.#now();
     const found = pods.map(observed);
     const kind = process.role === 'breaker' ? 'evaluate' : 'activate';
     const holder = (this.#holders.get(process.name) ?? []).findLast(
@@ -244,7 +244,7 @@ export class Evidence {
     );
     if (holder === undefined) return this.#report('W3', `${process.name} listed pods of ${app} without a claim`);
     const sight = this.#immediately(() => this.#observer.sight(found));
-    holder.sights.push({ answeredAt, sight });
+    holder.sights.push(sight);
     this.#enqueue(version, () => {
       sight.at = this.#time;
       this.#observer.listed(holder, sight);
@@ -263,15 +263,16 @@ export class Evidence {
       const found = write.operations.find((one) => one.path === `/metadata/${map}/${pointer(key)}`)?.value;
       return typeof found === 'string' ? found : undefined;
     };
-    // What the process itself wrote says how long ago it decided. The two clocks drift apart, so only their difference of now counts.
+    // What the process itself wrote says how long ago it decided: one that stood still meanwhile may have a later round by now. The
+    // clocks of two processes differ by some milliseconds on some machines.
     const stamp = valueOf('annotations', 'breaker/breakAt') ?? valueOf('annotations', 'kubervisor/activatedAt');
-    const decidedAt = stamp === undefined ? arrivedAt : arrivedAt - (this.#wall() - Date.parse(stamp)) + 2;
+    const age = stamp === undefined ? 0 : Math.max(0, this.#wall() - Date.parse(stamp) - CLOCKS_DIFFER);
     const name = valueOf('labels', NAME) ?? this.pods.get(write.pod)?.metadata.labels?.[NAME];
     const kind = process.role === 'breaker' ? 'evaluate' : 'activate';
-    const before = Math.min(arrivedAt, decidedAt);
     const holders = (this.#holders.get(process.name) ?? []).filter((one) => one.kind === kind && one.name === name);
-    const holder = holders.findLast(({ claim }) => (claim?.sentAt ?? 0) <= before) ?? holders.at(-1);
-    const sight = (holder?.sights.findLast(({ answeredAt }) => answeredAt <= before) ?? holder?.sights.at(-1))?.sight;
+    const holder = holders.findLast(({ claim }) => (claim?.sentAt ?? 0) <= arrivedAt - age) ?? holders.at(-1);
+    // It lists anew only when all that it decided on the last list is answered.
+    const sight = holder?.sights.at(-1);
     this.#writes.push({ ...write, process, arrivedAt, refused, holder, sight });
   }
 
