@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import { selects } from '@kubervisor/shared/pods/fleet';
 import { ACTIVATED, resource, service, services, spec } from './fixtures.ts';
 import { othersOf, superviseNamespace } from './supervision.ts';
 
@@ -76,5 +78,41 @@ describe('F5: two resources on one Service', () => {
       ),
     );
     expect(othersOf(found.get('cart')!, found)).toEqual([{ name: 'web', selector: { tier: 'web' } }]);
+  });
+
+  test('F5: whom no pod of this one can match, for it asks for another value of the same label, is not among them', () => {
+    const selectors: Record<string, Record<string, string>> = {
+      cart: { app: 'cart', tier: 'web' },
+      checkout: { app: 'checkout', tier: 'web' },
+      web: { tier: 'web' },
+      sameApp: { app: 'cart', zone: 'a' },
+      elsewhere: { constructor: 'x' },
+    };
+    const names = Object.keys(selectors);
+    const found = superviseNamespace(
+      names.map((name) => resource(name, { spec: spec({ service: name.toLowerCase() }) })),
+      services(
+        ...names.map((name) => service(name.toLowerCase(), { ...selectors[name], 'kubervisor/traffic': 'yes' })),
+      ),
+    );
+    const othersFor = (name: string) => othersOf(found.get(name)!, found).map((other) => other.name);
+    expect(othersFor('cart').sort()).toEqual(['elsewhere', 'sameApp', 'web']);
+    expect(othersFor('elsewhere').sort()).toEqual(['cart', 'checkout', 'sameApp', 'web']);
+  });
+
+  test('F5: whatever the selectors, of those that match a pod of this one none is left out', () => {
+    const labels = fc.constantFrom('a', 'b', 'c');
+    const selector = fc.dictionary(labels, labels, { minKeys: 1, maxKeys: 3 });
+    fc.assert(
+      fc.property(fc.array(selector, { minLength: 1, maxLength: 6 }), selector, (selectors, podLabels) => {
+        const found = superviseNamespace(
+          selectors.map((_, n) => resource(`r${n}`, { spec: spec({ service: `s${n}` }) })),
+          services(...selectors.map((one, n) => service(`s${n}`, { ...one, 'kubervisor/traffic': 'yes' }))),
+        );
+        fc.pre(selects(selectors[0]!, podLabels));
+        const matching = selectors.flatMap((one, n) => (n > 0 && selects(one, podLabels) ? [`r${n}`] : []));
+        expect(othersOf(found.get('r0')!, found).map(({ name }) => name)).toEqual(expect.arrayContaining(matching));
+      }),
+    );
   });
 });

@@ -114,13 +114,22 @@ export function superviseNamespace(
   return supervised;
 }
 
-/** F5: the selectors of the other enforcing, active resources of the namespace. */
+/**
+ * F5: the selectors of the other enforcing, active resources of the namespace that a pod of this one may match too. One that asks for
+ * another value of the same label never can; in a namespace of hundreds that are nearly all, and each evaluation carries the rest.
+ */
 export function othersOf(
   supervised: Supervised,
   namespace: ReadonlyMap<string, Supervised>,
 ): { name: string; selector: Selector }[] {
+  const own = Object.entries(supervised.selector ?? {});
+  const mayShare = (selector: Selector): boolean =>
+    own.every(([key, value]) => !Object.hasOwn(selector, key) || selector[key] === value);
   return [...namespace.values()].flatMap((other) =>
-    other.resource.name !== supervised.resource.name && other.enforcing && other.selector !== undefined
+    other.resource.name !== supervised.resource.name &&
+    other.enforcing &&
+    other.selector !== undefined &&
+    mayShare(other.selector)
       ? [{ name: other.resource.name, selector: other.selector }]
       : [],
   );
