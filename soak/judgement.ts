@@ -7,8 +7,11 @@ import { isFlat, tolerated, trendOf, type Point, type Tolerance, type Trend } fr
  * A megabyte a minute is found in each of the two memories, in a run of half an hour.
  */
 export const RISES = {
-  /** What of the heap is left after a collection: here a leak shows first. */
-  'live heap': { unit: 'MB', tolerance: { atLeast: 1.5, percent: 5 } },
+  /**
+   * What of the heap is left after a collection: here a leak shows first. It rises a little all the same, for a pod that was out once
+   * has annotations that the caches of the controllers keep, and not all have been out when the warm-up ends.
+   */
+  'live heap': { unit: 'MB', tolerance: { atLeast: 1.5, percent: 8 } },
   /** What the process takes from the machine; with what the collector has not given back yet. */
   resident: { unit: 'MB', tolerance: { atLeast: 5, percent: 8 } },
   'open files': { unit: '', tolerance: { atLeast: 2, percent: 5 } },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { createPeriodBook } from './periods.ts';
+import { createPeriodBook, inPeriods } from './periods.ts';
 
 const RESOURCE = { uid: 'u1', name: 'cart' };
 const EVERY_5 = [{ name: 'errors', period: 5000 }];
@@ -22,7 +22,7 @@ describe('a period', () => {
 
   test('that was left out is missed, once for each tick', () => {
     expect(bookOf([5000, 15_000, 20_000]).gaps).toEqual([
-      { resource: 'cart', breaker: 'errors', from: 5000, milliseconds: 10_000, missed: 1 },
+      { resource: 'cart', breaker: 'errors', from: 5000, milliseconds: 10_000, period: 5000, missed: 1 },
     ]);
     expect(bookOf([5000, 30_100]).gaps).toMatchObject([{ missed: 4 }]);
   });
@@ -40,6 +40,7 @@ describe('a period', () => {
     expect(book.allEvaluated).toBe(false);
     book.endAll(20_000);
     expect(book.gaps).toMatchObject([{ breaker: 'slow', milliseconds: 20_000, missed: 1 }]);
+    expect(inPeriods(book.longest!)).toBe(2);
   });
 
   test('of a resource that is gone is nobody’s: its successor begins anew', () => {

@@ -6,9 +6,10 @@
 export interface Gap {
   resource: string;
   breaker: string;
-  /** When it began, and how long it lasted. */
+  /** When it began, and how long it lasted, of a breaker of what period. */
   from: number;
   milliseconds: number;
+  period: number;
   /** Evaluations that should have been in it. */
   missed: number;
 }
@@ -28,6 +29,7 @@ export interface PeriodBook {
   /** Whether each breaker that is there was evaluated at least once. */
   readonly allEvaluated: boolean;
   readonly evaluations: number;
+  /** Measured by its period. */
   readonly longest: Gap | undefined;
   /** In which a period was missed. */
   readonly gaps: readonly Gap[];
@@ -46,6 +48,8 @@ interface Kept {
  */
 const missedIn = (gap: number, period: number): number => Math.max(0, Math.round(gap / period) - 1);
 
+export const inPeriods = ({ milliseconds, period }: Gap): number => milliseconds / period;
+
 export function createPeriodBook(): PeriodBook {
   const kept = new Map<string, Map<string, Kept>>();
   const gaps: Gap[] = [];
@@ -59,9 +63,10 @@ export function createPeriodBook(): PeriodBook {
       breaker,
       from: one.last,
       milliseconds,
+      period: one.period,
       missed: missedIn(milliseconds, one.period),
     };
-    if (milliseconds > (longest?.milliseconds ?? 0)) longest = gap;
+    if (longest === undefined || inPeriods(gap) > inPeriods(longest)) longest = gap;
     if (gap.missed > 0) gaps.push(gap);
     // What is told late, or twice, opens no gap.
     one.last = Math.max(one.last, at);

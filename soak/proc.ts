@@ -38,3 +38,10 @@ export const connectionsOf = (port: number): number =>
   ['/proc/net/tcp', '/proc/net/tcp6']
     .filter((file) => existsSync(file))
     .reduce((sum, file) => sum + connectionsIn(readFileSync(file, 'utf8'), port), 0);
+
+/** Seconds in which something waited for a CPU, from /proc/pressure/cpu. */
+export const waitedIn = (pressure: string): number =>
+  Number(/^some .*total=(\d+)/m.exec(pressure)?.[1] ?? Number.NaN) / 1e6;
+
+export const waitedForCpu = (): number =>
+  existsSync('/proc/pressure/cpu') ? waitedIn(readFileSync('/proc/pressure/cpu', 'utf8')) : Number.NaN;

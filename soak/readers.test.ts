@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { inspectorUrl } from './live-heap.ts';
 import { quantileOf, readMetrics, sumOf } from './metrics.ts';
-import { connectionsIn, residentIn } from './proc.ts';
+import { connectionsIn, residentIn, waitedIn } from './proc.ts';
 import { readLogs } from './samples.ts';
 
 describe('/metrics', () => {
@@ -37,6 +37,12 @@ describe('/proc', () => {
   test('resident memory in MB', () => {
     expect(residentIn('Name:\tnode\nVmRSS:\t  204800 kB\nThreads:\t11')).toBe(200);
     expect(residentIn('Name:\tnode')).toBeNaN();
+  });
+
+  test('seconds in which something waited for a CPU', () => {
+    expect(waitedIn('some avg10=99.61 avg60=99.05 avg300=97.99 total=3350772849\nfull avg10=0.00 total=0')).toBeCloseTo(
+      3350.77,
+    );
   });
 
   test('connections of a server: those that are established at its own port', () => {

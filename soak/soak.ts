@@ -21,7 +21,8 @@ import { startFleets, type FleetsRunning, type SupervisedFleet } from './fleets.
 import { holds, judgeTrend, type Check, type JudgedTrend } from './judgement.ts';
 import { INSPECTED } from './live-heap.ts';
 import { quantileOf, sumOf } from './metrics.ts';
-import { createPeriodBook, type Gap, type PeriodBook } from './periods.ts';
+import { waitedForCpu } from './proc.ts';
+import { createPeriodBook, inPeriods, type Gap, type PeriodBook } from './periods.ts';
 import { readLogs, startSampling, type Sampler } from './samples.ts';
 
 export interface SoakOptions {
@@ -215,6 +216,8 @@ interface Held {
   /** Of our own requests. */
   failed: string[];
   seconds: number;
+  /** Share of the time in which something on this machine waited for a CPU: what a missed period may come from. Percent. */
+  pressure: number;
 }
 
 async function hold(
@@ -236,7 +239,9 @@ async function hold(
     done: { spoil: 0, deletePod: 0, rollout: 0, recreate: 0 },
     failed: [],
     seconds: 0,
+    pressure: Number.NaN,
   };
+  const waitedBefore = waitedForCpu();
   const recreating = new Set<string>();
   const act = async (one: Act): Promise<void> => {
     const fleet = fleets.all.find(({ name }) => name === one.fleet);
@@ -287,10 +292,14 @@ async function hold(
   }
   await Promise.all(underWay);
   held.seconds = (performance.now() - begun) / 1000;
+  held.pressure = ((waitedForCpu() - waitedBefore) / held.seconds) * 100;
   return held;
 }
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
+
+/** In periods. */
+const longestOf = ({ longest }: PeriodBook): number => (longest === undefined ? Number.NaN : inPeriods(longest));
 
 function tellingOf(fleets: FleetsRunning, sampler: Sampler, book: PeriodBook, rate: number): string {
   const { broken, back, bad, made } = fleets.counts;
@@ -298,7 +307,7 @@ function tellingOf(fleets: FleetsRunning, sampler: Sampler, book: PeriodBook, ra
   const heap = sampler.latest('controller-0', 'live heap') ?? Number.NaN;
   const resident = sampler.latest('controller-0', 'resident') ?? Number.NaN;
   return (
-    `${rate.toFixed(1)} evaluations/s, longest gap ${seconds(book.longest?.milliseconds ?? 0)}, ${missed} periods missed; ` +
+    `${rate.toFixed(1)} evaluations/s, longest gap ${longestOf(book).toFixed(2)} periods, ${missed} missed; ` +
     `${bad} pods bad, ${broken} broken, ${back} back, ${made} made; controller-0 ${heap.toFixed(1)} MB alive, ${resident.toFixed(0)} MB resident`
   );
 }
@@ -370,9 +379,10 @@ function figuresOf(book: PeriodBook, sampler: Sampler, acts: Held): Record<strin
     sumOf(sampler.counted(service), 'process_cpu_seconds_total') / acts.seconds;
   return {
     'evaluations a second': book.evaluations / acts.seconds,
-    'longest gap, s': (book.longest?.milliseconds ?? Number.NaN) / 1000,
+    'longest gap between two evaluations, in periods': longestOf(book),
     'age of the work when taken up, 99 % at most, s': queueAge,
     'round of an evaluation, 99 % at most, s': duration,
+    'time that something waited for a CPU of this machine, %': acts.pressure,
     'CPUs of the controllers': cpu('controller'),
     'CPUs of the breakers': cpu('breaker'),
     'CPUs of the activators': cpu('activator'),
