@@ -65,6 +65,8 @@ const TOLD_EVERY = 30_000;
  * to it and then stay. Judged is what comes after.
  */
 const WARM_UP = 1 / 3;
+/** Of the soak itself, in all the run: they say nothing about the services, but with many of them nothing was shown. */
+const SLIPS = 3;
 /** Creating takes a moment when it follows a deletion: a worker of the predecessor's is waited out (W1). */
 const FIRST_AFTER_RECREATION = CLAIM_EXPIRY;
 
@@ -360,10 +362,10 @@ function checksOf({ book, failedEvaluations, sampler, errors, happened, acts }: 
     {
       what: 'samples that could not be taken',
       value: sampler.problems.length,
-      atMost: 0,
+      atMost: SLIPS,
       details: sampler.problems,
     },
-    { what: 'requests of our own that failed', value: acts.failed.length, atMost: 0, details: acts.failed },
+    { what: 'requests of our own that failed', value: acts.failed.length, atMost: SLIPS, details: acts.failed },
     // A run in which nothing happened shows nothing.
     { what: 'pods taken out of traffic', value: happened.broken, atLeast: 1 },
     { what: 'pods brought back', value: happened.back, atLeast: 1 },
