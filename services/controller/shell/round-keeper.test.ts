@@ -64,8 +64,9 @@ beforeEach(() => {
     ...['a', 'b', 'c'].map((name) => ({ pod: owned(name) })),
   );
   start();
-  keeper.onClaim('another.evaluate', 1);
   keeper.onClaimsCurrent();
+  // It leads for long enough to know that no claim of before is alive.
+  jest.advanceTimersByTime(CLAIM_EXPIRY);
 });
 afterEach(() => {
   keeper.stop();
@@ -356,6 +357,19 @@ describe('W3: claims', () => {
     caches.add({ resource: resource('cart', { spec: spec({ breakers }) }) });
     keeper.onClaimsCurrent();
     look();
+    await pass(CLAIM_EXPIRY - 10);
+    expect(evaluations()).toEqual([]);
+    expect(await nextEvaluation()).toBeLessThan(600);
+  });
+
+  test('nor, of a resource that has no claim, where there are others: it may have been made anew, and the one before has another key', async () => {
+    keeper.stop();
+    start();
+    const breakers = [{ name: 'fast', customService: 'judge', evaluationPeriod: 0.5 }];
+    caches.add({ resource: resource('cart', { spec: spec({ breakers }) }) });
+    look();
+    keeper.onClaim('uid-cart-that-was-deleted.evaluate', 12);
+    keeper.onClaimsCurrent();
     await pass(CLAIM_EXPIRY - 10);
     expect(evaluations()).toEqual([]);
     expect(await nextEvaluation()).toBeLessThan(600);

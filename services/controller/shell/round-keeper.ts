@@ -110,14 +110,16 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   let stopped = false;
   let counter = 0;
   /**
-   * Claims that stood before may not be known yet: not before they have been told, or have run out. Where there are none at all,
-   * a leader before us may just have made the bucket anew.
+   * Claims that stood before may not be known yet: not before they have been told, or have run out. Those of a resource that has none
+   * may never be: a leader before us may just have made the bucket anew; or the resource was made anew, and whoever still acts for the
+   * one before has another key, which tells nobody of which resource it was.
    */
-  let strangeUntil = monotonic() + CLAIM_EXPIRY;
-  let anyClaim = false;
+  const strangeUntil = monotonic() + CLAIM_EXPIRY;
+  let claimsTold = false;
   /** Claims were forgotten while they were alive. */
   let forgottenUntil = -Infinity;
-  const holdUntil = (): number => Math.max(strangeUntil, forgottenUntil);
+  const holdUntil = ({ revision }: RoundClock): number =>
+    Math.max(claimsTold && revision > 0 ? -Infinity : strangeUntil, forgottenUntil);
   const fieldsOf = (kept: Kept, kind: WorkKind) => ({
     namespace: kept.namespace,
     service: present(kept)?.spec?.service,
@@ -228,7 +230,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         return false;
       }
       if (dueAt === undefined) return false;
-      dueAt = Math.max(dueAt, holdUntil());
+      dueAt = Math.max(dueAt, holdUntil(answer.clock));
       if (dueAt > at) next = Math.min(next, dueAt);
       return dueAt <= at;
     };
@@ -383,7 +385,6 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     },
     keptOf: (uid) => all.get(uid),
     onClaim(key, revision) {
-      anyClaim = true;
       const at = key.lastIndexOf('.');
       const kind = key.slice(at + 1);
       const kept = all.get(key.slice(0, at));
@@ -392,8 +393,8 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       step(kept);
     },
     onClaimsCurrent() {
-      if (!anyClaim || strangeUntil === -Infinity) return;
-      strangeUntil = -Infinity;
+      if (claimsTold) return;
+      claimsTold = true;
       for (const kept of all.values()) step(kept);
     },
     onRound({ subject, text }) {
