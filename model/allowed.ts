@@ -13,6 +13,7 @@ export interface ResourceManifest {
     breakers: readonly {
       name: string;
       mode?: string;
+      evaluationPeriod?: number;
       minPodsAvailableCount?: number;
       minPodsAvailableRatio?: number;
       activator?: ActivatorManifest;
@@ -44,6 +45,8 @@ export interface AllowedBreaker extends Terms {
   name: string;
   count: number;
   ratio: number;
+  /** Milliseconds, at most, that its detector is waited for. */
+  longestTimeout: number;
 }
 /** What one resource allows. */
 export interface Allowed {
@@ -99,8 +102,9 @@ export function allowedBy(manifests: readonly ResourceManifest[], services: read
       ...(activator.mode === 'retryAndPause' &&
         activator.pauseOverflow === 'hold' && { holdsBeyond: activator.maxRetryCount ?? 3 }),
     });
-    const breakers = spec.breakers.map(({ name, mode, activator, ...floors }) => ({
+    const breakers = spec.breakers.map(({ name, mode, activator, evaluationPeriod = 5, ...floors }) => ({
       name,
+      longestTimeout: 1000 * Math.max(1, evaluationPeriod),
       count: floors.minPodsAvailableCount ?? 1,
       ratio: floors.minPodsAvailableRatio ?? 0,
       ...terms(mode, activator ?? spec.defaultActivator),

@@ -87,7 +87,6 @@ function stage(onTurn: (turn: number, first: Process) => void) {
       nats,
       cluster,
       trace: () => {},
-      resources: [],
       fault: (what) => expect(what).toBe(''),
     });
     createBreaker(

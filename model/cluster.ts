@@ -6,9 +6,10 @@ import {
   type RequestOptions,
 } from '@kubervisor/runtime/kubernetes/api-server';
 import { jsonPatch } from '@kubervisor/kube-sandbox/patch';
-import { EPOCH, type Process } from './event-loop.ts';
-import type { Network } from './network.ts';
 import type { Span } from './allowed.ts';
+import { EPOCH, type Process } from './event-loop.ts';
+import { Leases } from './leases.ts';
+import type { Network } from './network.ts';
 import { holding } from './holding.ts';
 import type { Observer, ObservedPod, Sent } from './observer.ts';
 
@@ -40,11 +41,15 @@ export class Cluster {
   readonly pods = new Map<string, StoredPod>();
   /** uids of pods that were Ready at some time. */
   readonly everReady = new Set<string>();
+  /** Whether a pod is replaced by one of the same name, once it is gone. */
+  keepsNames = false;
+  /** Called when a worker begins to stand still just before a write. */
+  onStandStill: () => void = () => {};
   readonly #network: Network;
   readonly #observer: Observer;
   readonly #watchers: { process: Process; onPod: (pod: StoredPod, gone: boolean) => void; lastAt: number }[] = [];
   #version = 0;
-  #named = 0;
+  #made = 0;
 
   constructor(network: Network, observer: Observer) {
     this.#network = network;
@@ -59,11 +64,14 @@ export class Cluster {
   create(
     app: string,
     {
+      name,
       labels = {},
       annotations,
       owned = true,
       readyAfter,
     }: {
+      /** Of a pod that was there before, as a StatefulSet gives it. */
+      name?: string;
       labels?: Record<string, string>;
       annotations?: Record<string, string>;
       owned?: boolean;
@@ -71,20 +79,24 @@ export class Cluster {
     },
   ): StoredPod {
     const { loop } = this.#network;
-    this.#named += 1;
-    const name = `${app}-${this.#named}`;
+    this.#made += 1;
+    name ??= `${app}-${this.#made}`;
     // Some were there for a minute.
     const born = timeAt(readyAfter === undefined ? loop.time - 60_000 : loop.time);
     const pod: StoredPod = {
       metadata: {
         name,
         namespace: NAMESPACE,
-        uid: `uid-${name}`,
+        uid: `uid-${app}-${this.#made}`,
         resourceVersion: '',
         creationTimestamp: born,
         labels: { app, ...labels },
         ...(annotations !== undefined && { annotations }),
-        ...(owned && { ownerReferences: [{ kind: 'ReplicaSet', name: app, uid: `rs-${app}`, controller: true }] }),
+        ...(owned && {
+          ownerReferences: [
+            { kind: this.keepsNames ? 'StatefulSet' : 'ReplicaSet', name: app, uid: `owner-${app}`, controller: true },
+          ],
+        }),
       },
       status: {
         phase: 'Running',
@@ -99,7 +111,10 @@ export class Cluster {
       },
     };
     this.#store(pod);
-    if (readyAfter !== undefined) loop.after(readyAfter, () => this.setReady(name, true));
+    if (readyAfter !== undefined)
+      loop.after(readyAfter, () => {
+        if (this.pods.get(pod.metadata.name)?.metadata.uid === pod.metadata.uid) this.setReady(pod.metadata.name, true);
+      });
     return pod;
   }
 
@@ -121,32 +136,38 @@ export class Cluster {
     this.#store(changed);
   }
 
-  /** It ends by and by, and is replaced if somebody owns it. */
-  end(name: string): void {
+  /** It ends within so many milliseconds, and is replaced if somebody owns it. */
+  end(name: string, within = 2500): void {
     const { loop, random } = this.#network;
     if (this.pods.get(name)?.metadata.deletionTimestamp !== undefined) return;
     this.change(name, (pod) => (pod.metadata.deletionTimestamp = timeAt(loop.time)));
     const pod = this.pods.get(name);
     if (pod === undefined) return;
-    loop.after(random.between(50, 2500), () => {
+    const { labels = {}, ownerReferences } = pod.metadata;
+    const replace = (again?: string): void => {
+      const ofTemplate = Object.entries(labels).filter(([key]) => !key.startsWith('kubervisor/'));
+      this.create(labels['app'] ?? '', {
+        ...(again !== undefined && { name: again }),
+        labels: { ...Object.fromEntries(ofTemplate), ...(random.chance(0.8) && { 'kubervisor/traffic': 'yes' }) },
+        readyAfter: random.between(...READY_AFTER),
+      });
+    };
+    loop.after(random.between(50, within), () => {
       const last = this.pods.get(name);
       if (last === undefined) return;
       this.pods.delete(name);
       this.#tell({ ...last, metadata: { ...last.metadata, resourceVersion: String((this.#version += 1)) } }, true);
+      if (ownerReferences !== undefined && this.keepsNames) loop.after(random.between(0, 300), () => replace(name));
     });
-    if (pod.metadata.ownerReferences === undefined) return;
-    const app = pod.metadata.labels?.['app'] ?? '';
-    const labelled = random.chance(0.8);
-    loop.after(random.between(50, 800), () =>
-      this.create(app, {
-        ...(labelled && { labels: { 'kubervisor/traffic': 'yes' } }),
-        readyAfter: random.between(...READY_AFTER),
-      }),
-    );
+    if (ownerReferences !== undefined && !this.keepsNames) loop.after(random.between(50, 800), () => replace());
   }
 
   /** The API as one process sees it. `known`: of a controller, when stood what it decides on now; undefined of a worker. */
-  connect(process: Process, others: (path: string) => unknown, known?: () => Span): ApiServer {
+  connect(
+    process: Process,
+    others: (method: string, path: string, body: unknown) => unknown,
+    known?: () => Span,
+  ): ApiServer {
     const { random } = this.#network;
     const request = async (method: string, path: string, options: RequestOptions = {}): Promise<unknown> => {
       const timeout = options.timeout ?? (method === 'GET' ? 10_000 : 5000);
@@ -155,22 +176,24 @@ export class Cluster {
       const isWrite = method !== 'GET' && path.includes('/pods/');
       const decidedOn = known?.();
       let sent: Sent | undefined;
+      if (isWrite && decidedOn !== undefined) this.#observer.leads(process.name);
       if (isWrite) {
         const { faults } = this.#network;
-        if (options.deadline !== undefined && random.chance(faults.frozenBeforeWrite))
+        if (decidedOn === undefined && random.chance(faults.frozenBeforeWrite))
           await this.#standStill(process, 'before a write');
         const calledAt = performance.now();
         // It may have to wait for a connection.
         if (random.chance(faults.slow / 4)) await this.#pass(process, random.between(0, 1900));
         if (performance.now() - calledAt >= timeout) throw new ApiError(0, 'Timeout', 'no answer');
         if (options.deadline !== undefined && performance.now() > options.deadline.at) throw new DeadlinePassed('late');
-        const frozen = options.deadline !== undefined && random.chance(faults.frozenAtSocket);
+        const frozen = decidedOn === undefined && random.chance(faults.frozenAtSocket);
         if (frozen) await this.#standStill(process, 'at the socket');
         if (decidedOn === undefined) sent = this.#observer.left(holding.getStore(), frozen);
       }
       const transport = {
         timeout,
         longest: isWrite ? ITS_PATCH_TIMEOUT : 8000,
+        slow: Leases.has(path) ? this.#network.faults.slowLease : undefined,
         timedOut: () => new ApiError(0, 'Timeout', `no answer within ${timeout} ms`),
         broken: () => new ApiError(0, 'ECONNRESET', 'no answer: ECONNRESET'),
       };
@@ -192,7 +215,8 @@ export class Cluster {
             after,
             after === undefined ? others : others.map((one) => (one === before ? after : one)),
           );
-        } else if (decidedOn !== undefined && after !== undefined) this.#observer.relabelled(decidedOn, before, after);
+        } else if (decidedOn !== undefined && after !== undefined)
+          this.#observer.relabelled(decidedOn, before, after, process.name);
       };
       if (path !== PODS) return serve(() => this.#serve(process, method, path, options, took, others));
       const list = await serve(() => {
@@ -224,10 +248,11 @@ export class Cluster {
   }
 
   async #standStill(process: Process, where: string): Promise<void> {
-    const { loop, random, trace } = this.#network;
-    const length = random.chance(0.4) ? random.between(500, 5000) : random.between(5000, 12_000);
+    const { loop, random, trace, faults } = this.#network;
+    const length = random.between(...faults.standsStill);
     trace(process.name, `stands still ${where} for ${Math.round(length)} ms`);
     process.frozenUntil = loop.time + length;
+    this.onStandStill();
     await this.#pass(process, 0);
   }
   #pass(process: Process, delay: number): Promise<void> {
@@ -247,12 +272,12 @@ export class Cluster {
     path: string,
     { body }: RequestOptions,
     took: (before: StoredPod, after: StoredPod | undefined) => void,
-    others: (path: string) => unknown,
+    others: (method: string, path: string, body: unknown) => unknown,
   ): unknown {
     const { faults, random, trace } = this.#network;
     const [name, subresource] = path.startsWith(`${PODS}/`) ? path.slice(PODS.length + 1).split('/') : [];
     if (name === undefined) {
-      const found = others(path);
+      const found = others(method, path, body);
       if (found === undefined) throw new ApiError(404, 'NotFound', 'not found');
       return found;
     }
@@ -273,9 +298,10 @@ export class Cluster {
       return after;
     }
     const { preconditions } = ((body as { deleteOptions?: unknown }).deleteOptions ?? body) as {
-      preconditions: { uid: string; resourceVersion: string };
+      preconditions: { uid?: string; resourceVersion?: string };
     };
-    if (preconditions.uid !== pod.metadata.uid || preconditions.resourceVersion !== pod.metadata.resourceVersion)
+    const { uid = pod.metadata.uid, resourceVersion = pod.metadata.resourceVersion } = preconditions;
+    if (uid !== pod.metadata.uid || resourceVersion !== pod.metadata.resourceVersion)
       throw new ApiError(409, 'Conflict', 'the precondition failed');
     if (subresource === 'eviction' && random.chance(faults.evictionRefused))
       throw new ApiError(429, 'TooManyRequests', 'a PodDisruptionBudget does not allow it');

@@ -15,12 +15,15 @@ export class Process {
   frozenUntil = 0;
   /** Milliseconds that its monotonic clock is ahead of the virtual time; only durations on it mean anything. */
   readonly monotonicOffset: number;
+  /** How fast its monotonic clock, and with it its timers, runs. */
+  readonly rate: number;
   /** Milliseconds that its wall clock is wrong by. */
   readonly wallSkew: number;
 
-  constructor(name: string, { monotonicOffset = 0, wallSkew = 0 } = {}) {
+  constructor(name: string, { monotonicOffset = 0, rate = 1, wallSkew = 0 } = {}) {
     this.name = name;
     this.monotonicOffset = monotonicOffset;
+    this.rate = rate;
     this.wallSkew = wallSkew;
   }
 }
@@ -43,7 +46,7 @@ export interface Scheduled {
 export const EPOCH = Date.parse('2026-11-23T12:00:00Z');
 
 const realSetImmediate = setImmediate;
-const realDateNow = Date.now;
+const RealDate = Date;
 /** All that promises have to do is done when the next macro task begins. */
 const promisesSettled = (): Promise<void> => new Promise((resolve) => void realSetImmediate(resolve));
 
@@ -72,7 +75,7 @@ export class EventLoop {
 
   /** `performance.now()` of a process. */
   monotonicOf(process: Process): number {
-    return this.time + process.monotonicOffset;
+    return this.time * process.rate + process.monotonicOffset;
   }
 
   /** Runs what falls due while `goOn` says so. */
@@ -120,14 +123,23 @@ export class EventLoop {
     const timer = (run: () => void, delay: number) => {
       const process = running();
       const handle: Scheduled & { ref(): unknown; unref(): unknown } = {
-        ...this.after(delay, run, process),
+        ...this.after(delay / process.rate, run, process),
         ref: () => handle,
         unref: () => handle,
       };
       return handle;
     };
     const clear = (handle: Scheduled | undefined | null): void => handle?.cancel();
+    const wall = (): number =>
+      this.#current === undefined ? RealDate.now() : Math.floor(EPOCH + this.time + this.#current.wallSkew);
+    class VirtualDate extends RealDate {
+      constructor(...given: [] | [number | string | Date]) {
+        super(...((given.length === 0 ? [wall()] : given) as [number]));
+      }
+      static override now = wall;
+    }
     const replaced: Record<string, unknown> = {
+      Date: VirtualDate,
       performance: { now: () => this.monotonicOf(running()) },
       setTimeout: (run: (...given: unknown[]) => void, delay = 0, ...given: unknown[]) =>
         timer(() => run(...given), Math.max(1, delay)),
@@ -150,11 +162,8 @@ export class EventLoop {
     );
     for (const [name, value] of Object.entries(replaced))
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    Date.now = () =>
-      this.#current === undefined ? realDateNow() : Math.floor(EPOCH + this.time + this.#current.wallSkew);
     return () => {
       for (const [name, descriptor] of before) Object.defineProperty(globalThis, name, descriptor);
-      Date.now = realDateNow;
     };
   }
 

@@ -134,6 +134,7 @@ export class Nats {
       publish: async (subject, event, { messageId } = {}) => {
         const text = JSON.stringify(event);
         const restsOn = known?.() ?? NOTHING_KNOWN;
+        if (subject.startsWith('kubervisor.work.')) this.#observer.leads(process.name);
         if (isAway()) throw new PublishFailed('not connected to NATS', { cause: new NotConnected() });
         await request(3000, () => {
           if (!this.#isThere) throw new StreamMissing(subject);
@@ -200,7 +201,11 @@ export class Nats {
     this.#claims.set(key, revision);
     this.#network.trace(holder?.process ?? '', `${holder?.round} claimed ${key} as ${revision}, after ${found}`);
     if (holder !== undefined) this.#observer.claimed(holder);
-    for (const [reader, on] of this.#claimWatchers) this.#send(reader, () => on.claim(key, revision));
+    const { random, faults } = this.#network;
+    for (const [reader, on] of this.#claimWatchers) {
+      const extra = random.chance(faults.slowClaimsWatch) ? random.between(500, 4000) : 0;
+      this.#send(reader, () => on.claim(key, revision), extra);
+    }
     return revision;
   }
 
@@ -236,7 +241,9 @@ export class Nats {
     this.#work.set(subject, stored);
     this.#deliver(subject, stored, loop.time + WORK_AGE);
     if (random.chance(faults.duplicated))
-      loop.after(random.between(0, 20_000), () => this.#hand(this.#workerFor(stored), subject, stored));
+      loop.after(random.chance(0.5) ? random.between(0, 1500) : random.between(0, 20_000), () =>
+        this.#hand(this.#workerFor(stored), subject, stored),
+      );
   }
 
   #deliver(subject: string, stored: Stored, until: number): void {
@@ -278,18 +285,19 @@ export class Nats {
           ack: () => {},
           term: () => {},
         };
-        holding.run({ ...holder, process: process.name, broken: new Set() }, () => void handler(message));
+        const receivedAt = loop.time;
+        holding.run({ ...holder, process: process.name, receivedAt, broken: new Set() }, () => void handler(message));
       },
       process,
     );
   }
 
   /** In order, and not at all once the reader has lost its place. */
-  #send(reader: Reader, told: () => void): void {
+  #send(reader: Reader, told: () => void, extra = 0): void {
     const { loop } = this.#network;
     if (!reader.process.alive || !this.#isThere || this.#away.has(reader.process)) return;
     const { binding } = reader;
-    reader.lastAt = Math.max(reader.lastAt, loop.time + this.#network.lag(3000));
+    reader.lastAt = Math.max(reader.lastAt, loop.time + extra + this.#network.lag(3000));
     loop.after(reader.lastAt - loop.time, () => reader.binding === binding && told(), reader.process);
   }
   #forget(reader: Reader): void {

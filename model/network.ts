@@ -6,6 +6,10 @@ import type { Random } from '@kubervisor/testing/random';
 export interface Faults {
   /** Of requests, answers and messages that take long instead of milliseconds. */
   slow: number;
+  /** … of requests for the lease: where they are slow, somebody else leads every second or so, and little is done. */
+  slowLease: number;
+  /** Of claims that those who watch them are told of late. */
+  slowClaimsWatch: number;
   requestLost: number;
   answerLost: number;
   /** The connection breaks: the client gives up at once, while the request is still on its way. */
@@ -17,8 +21,11 @@ export interface Faults {
   /** A process stands still, or dies, at a turn. */
   frozen: number;
   crashed: number;
-  /** It stands still, for seconds, just before it sends a write. */
+  /** It stands still just before it sends a write; and for how many milliseconds, at least and at most. */
   frozenBeforeWrite: number;
+  standsStill: readonly [number, number];
+  /** It stands still while it waits for verdicts. */
+  frozenWhileAsking: number;
   /** W8: a process stands still between its last look at the clock and the socket. */
   frozenAtSocket: number;
   detectorFails: number;
@@ -27,6 +34,8 @@ export interface Faults {
 
 export const CALM: Faults = {
   slow: 0,
+  slowLease: 0,
+  slowClaimsWatch: 0,
   requestLost: 0,
   answerLost: 0,
   broken: 0,
@@ -35,19 +44,23 @@ export const CALM: Faults = {
   frozen: 0,
   crashed: 0,
   frozenBeforeWrite: 0,
+  standsStill: [0, 0],
+  frozenWhileAsking: 0,
   frozenAtSocket: 0,
   detectorFails: 0,
   evictionRefused: 0,
 };
 
+/** Of interest to who reads a replay; composed only for one. */
+export type Trace = (who: string, what: string | (() => string)) => void;
+
 export class Network {
   faults: Faults;
   readonly loop: EventLoop;
   readonly random: Random;
-  /** Told of all that is of interest to who reads a replay. */
-  readonly trace: (who: string, what: string) => void;
+  readonly trace: Trace;
 
-  constructor(loop: EventLoop, random: Random, faults: Faults, trace: (who: string, what: string) => void) {
+  constructor(loop: EventLoop, random: Random, faults: Faults, trace: Trace) {
     this.loop = loop;
     this.random = random;
     this.faults = faults;
@@ -55,8 +68,8 @@ export class Network {
   }
 
   /** Milliseconds: mostly few, now and then up to `longest`. */
-  lag(longest: number): number {
-    return this.random.chance(this.faults.slow) ? this.random.between(10, longest) : this.random.between(0.2, 12);
+  lag(longest: number, slow = this.faults.slow): number {
+    return this.random.chance(slow) ? this.random.between(10, longest) : this.random.between(0.2, 12);
   }
 
   /**
@@ -69,9 +82,10 @@ export class Network {
     {
       timeout,
       longest,
+      slow,
       timedOut,
       broken,
-    }: { timeout: number; longest: number; timedOut: () => Error; broken: () => Error },
+    }: { timeout: number; longest: number; slow?: number | undefined; timedOut: () => Error; broken: () => Error },
     serve: () => T,
   ): Promise<T> {
     const { loop, random, faults } = this;
@@ -81,7 +95,7 @@ export class Network {
       if (isBroken) loop.after(this.lag(timeout), () => (late.cancel(), reject(broken())), process);
       if (random.chance(faults.requestLost)) return;
       // What its client has given up may be under way for long.
-      loop.after(isBroken ? random.between(0, longest) : this.lag(longest), () => {
+      loop.after(isBroken ? random.between(0, longest) : this.lag(longest, slow), () => {
         let answer: () => void;
         try {
           const value = serve();
@@ -90,7 +104,7 @@ export class Network {
           answer = () => reject(error as Error);
         }
         if (isBroken || random.chance(this.faults.answerLost)) return;
-        loop.after(this.lag(1500), () => (late.cancel(), answer()), process);
+        loop.after(this.lag(1500, slow), () => (late.cancel(), answer()), process);
       });
     });
   }

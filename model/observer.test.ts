@@ -144,27 +144,45 @@ describe('the controller', () => {
 
   test('F4: lets in what nobody enforces, and nothing else', () => {
     const pod = out(aPod('a'));
-    observer.relabelled(now(), pod, relabelled(pod, { ...KEY, 'kubervisor/strategy': undefined }));
+    observer.relabelled(now(), pod, relabelled(pod, { ...KEY, 'kubervisor/strategy': undefined }), 'controller-1');
     expect(problems()).toEqual(['F4']);
     time = 2000;
     observer.resourcesAre([resource({ mode: 'disabled' })]);
-    observer.relabelled(now(), pod, relabelled(pod, { ...KEY, 'kubervisor/strategy': undefined }));
+    observer.relabelled(now(), pod, relabelled(pod, { ...KEY, 'kubervisor/strategy': undefined }), 'controller-1');
     expect(problems()).toEqual(['F4']);
   });
   test('F2: releases whom nobody has, and nobody else', () => {
     time = 100_000;
     const pod = out(aPod('a'));
-    observer.relabelled(now(), pod, relabelled(pod, RELEASED));
+    observer.relabelled(now(), pod, relabelled(pod, RELEASED), 'controller-1');
     expect(problems()).toEqual(['F2']);
     observer.servicesAre([]);
-    observer.relabelled(now(), pod, relabelled(pod, RELEASED));
+    observer.relabelled(now(), pod, relabelled(pod, RELEASED), 'controller-1');
     expect(problems()).toEqual(['F2']);
+  });
+  test('F2: releases whose resource is gone after two looks, not after one', () => {
+    const pod = out(aPod('a'));
+    observer.resourcesAre([]);
+    observer.lookedFor('controller-1', 'cart', false);
+    observer.relabelled(now(), pod, relabelled(pod, RELEASED), 'controller-1');
+    expect(problems()).toEqual(['F2']);
+    observer.lookedFor('controller-1', 'cart', false);
+    observer.relabelled(now(), pod, relabelled(pod, RELEASED), 'controller-1');
+    expect(problems()).toEqual(['F2']);
+  });
+  test('acts while it has the lease', () => {
+    observer.leaseIsOf('controller-1');
+    observer.leads('controller-1');
+    expect(problems()).toEqual([]);
+    observer.leaseIsOf('controller-2');
+    observer.leads('controller-1');
+    expect(problems()).toEqual(['Leader']);
   });
   test('F1: adopts without a word on traffic', () => {
     const pod = aPod('a', { app: 'cart', 'kubervisor/traffic': 'pause' });
-    observer.relabelled(now(), pod, relabelled(pod, { 'kubervisor/name': 'cart' }));
+    observer.relabelled(now(), pod, relabelled(pod, { 'kubervisor/name': 'cart' }), 'controller-1');
     expect(problems()).toEqual([]);
-    observer.relabelled(now(), pod, relabelled(pod, { 'kubervisor/name': 'cart', ...KEY }));
+    observer.relabelled(now(), pod, relabelled(pod, { 'kubervisor/name': 'cart', ...KEY }), 'controller-1');
     expect(problems()).toEqual(['F1']);
   });
 });

@@ -30,6 +30,8 @@ export interface Holder {
   name: string;
   /** What the message rests on stood at some time of this: until it was published, from as long before as its sender's sight was behind. */
   known: Span;
+  /** By the worker; undefined where that is not seen. */
+  receivedAt?: number;
   claim?: { sentAt: number; appliedAt?: number };
   sight?: Sight;
   /** uids. */
@@ -82,7 +84,9 @@ export const COUNTED = [
 export type Counts = Record<(typeof COUNTED)[number], number>;
 
 const CLAIM_LIFE = 3000;
-/** F2: the second of two looks that found a resource missing may be that long ago when the release of its pods arrives. */
+/** Beyond the longest time-out: a worker gives up a message that it received longer ago. */
+const GIVE_UP_SLACK = 2000;
+/** F2: the first of two looks that found a resource missing may be that long ago when the release of its pods arrives. */
 const LOOKS_LAST = 30_000;
 const MARKS = {
   labels: ['kubervisor/name', 'kubervisor/strategy'],
@@ -131,6 +135,10 @@ export class Observer {
   readonly #breaks: { at: number; uid: string; breaker: string | undefined }[] = [];
   readonly #pauses: { at: number; uid: string; breaker: string | undefined }[] = [];
   readonly #killed = new Set<string>();
+  /** By controller and name of a resource: when it was looked for in vain since it was last found. */
+  readonly #misses = new Map<string, number[]>();
+  /** Who holds the lease; undefined where nobody need know. */
+  #leader: string | undefined;
 
   /** `now`: milliseconds, on a clock that nothing turns back. */
   constructor(now: () => number) {
@@ -145,8 +153,26 @@ export class Observer {
     this.#history.servicesAre(manifests, this.#now());
   }
 
+  /** A controller has the lease; undefined: it was taken from whoever had it, who cannot know. */
+  leaseIsOf(controller: string | undefined): void {
+    this.#leader = controller;
+  }
+  /** A controller sends work, or changes a pod. */
+  leads(controller: string): void {
+    if (this.#leader !== undefined && this.#leader !== controller)
+      this.#report('Leader', `${controller} acts, though ${this.#leader || 'nobody'} has the lease`);
+  }
+
   claimSent(holder: Holder): void {
     holder.claim = { sentAt: this.#now() };
+    const { kind, round, receivedAt = this.#now() } = holder;
+    const timeouts = this.#versionsOf(holder).flatMap(({ breakers }) =>
+      breakers.map(({ longestTimeout }) => longestTimeout),
+    );
+    const patience = GIVE_UP_SLACK + (kind === 'evaluate' ? Math.max(0, ...timeouts) : 0);
+    const waited = this.#now() - receivedAt;
+    if (timeouts.length > 0 && waited > patience + 1)
+      this.#report('W3 stale', `${round} claims ${Math.round(waited)} ms after it was received, at most ${patience}`);
   }
   claimed(holder: Holder): void {
     holder.claim = { sentAt: this.#now(), ...holder.claim, appliedAt: this.#now() };
@@ -206,9 +232,7 @@ export class Observer {
       holder.broken.add(uid);
     }
     // What one of the versions allowed, as which the message may have known the resource, was allowed.
-    const versions = this.#history
-      .during(holder.known)
-      .flatMap(({ resources }) => resources.filter((one) => one.uid === holder.uid));
+    const versions = this.#versionsOf(holder);
     if (versions.length === 0) return report('A6', 'touched for a resource that did not stand');
     const problems = fewest(versions.map((allowed) => this.#problemsOf(allowed, act, to)));
     for (const { rule, message } of problems) report(rule, message);
@@ -216,11 +240,18 @@ export class Observer {
     if (late && to === 'no' && breaker !== undefined) this.#lookForCrossing(versions[0]!, breaker, all);
   }
 
+  /** A controller has asked the API for a resource (F2). */
+  lookedFor(controller: string, name: string, isThere: boolean): void {
+    const key = `${controller} ${name}`;
+    if (isThere) this.#misses.delete(key);
+    else this.#misses.set(key, [...(this.#misses.get(key) ?? []), this.#now()].slice(-10));
+  }
+
   /**
    * The controller has changed a pod (F1, F2, F4). `known`: it decided on what stood at some time of this; what it looked up in the
-   * API itself comes on top.
+   * API itself comes on top. `controller`: undefined where it is not known what each of them looked up.
    */
-  relabelled(known: Span, before: ObservedPod, after: ObservedPod): void {
+  relabelled(known: Span, before: ObservedPod, after: ObservedPod, controller?: string): void {
     const [from, to] = [trafficOf(before), trafficOf(after)];
     const name = nameOf(before);
     const versions = this.#history.during(known);
@@ -229,14 +260,17 @@ export class Observer {
     const report = (rule: string, message: string) =>
       this.#report(
         rule,
-        `the controller, ${before.metadata.name}: ${message} (${name ?? 'nobody'}'s, ${from} → ${to})`,
+        `${controller ?? 'the controller'}, ${before.metadata.name}: ${message} (${name ?? 'nobody'}'s, ${from} → ${to})`,
       );
     if (name !== undefined && nameOf(after) === undefined) {
       this.counts.releases += 1;
       const looks = this.#history.during({ from: known.from - LOOKS_LAST, to: known.to });
       const isMissing = could((here) => ownerIn(here) === undefined, looks);
       const isLeft = could((here) => ownerIn(here) !== undefined && !isSelected(ownerIn(here)!, before));
+      const misses = this.#misses.get(`${controller} ${name}`)?.filter((at) => at >= this.#now() - LOOKS_LAST) ?? [];
       if (!isMissing && !isLeft) report('F2', 'released, though its resource is there and selects it');
+      else if (!isLeft && controller !== undefined && misses.length < 2)
+        report('F2', `released after ${misses.length} looks for its resource`);
       if (to !== 'yes') report('F2', 'released, but not into traffic');
       return;
     }
@@ -444,6 +478,10 @@ export class Observer {
     this.onCrossing();
   }
 
+  /** The resource as the message may have known it, newest first. */
+  #versionsOf({ known, uid }: Holder): Allowed[] {
+    return this.#history.during(known).flatMap(({ resources }) => resources.filter((one) => one.uid === uid));
+  }
   #present(): AllowedHere {
     return this.#history.during({ from: this.#now(), to: this.#now() })[0]!;
   }

@@ -2,10 +2,12 @@
 import type { Logger } from '@kubervisor/runtime/logs';
 import type { Metrics } from '@kubervisor/runtime/metrics';
 import { kubernetesOn } from '@kubervisor/runtime/kubernetes/client';
-import type { Resource } from '../services/controller/core/supervision.ts';
 import type { Span } from './allowed.ts';
 import { NAMESPACE, type Cluster } from './cluster.ts';
 import type { Process } from './event-loop.ts';
+import type { Trace } from './network.ts';
+import { Leases } from './leases.ts';
+import type { Manifests } from './manifests.ts';
 import type { Nats } from './nats.ts';
 
 export function createPorts(
@@ -14,21 +16,23 @@ export function createPorts(
     nats,
     cluster,
     trace,
-    resources,
+    manifests,
+    leases,
     fault,
     known,
   }: {
     nats: Nats;
     cluster: Cluster;
-    trace: (who: string, what: string) => void;
-    resources: readonly Resource[];
+    trace: Trace;
+    manifests?: Manifests;
+    leases?: Leases;
     /** Told of an error that no fault of the world explains. */
     fault: (what: string) => void;
     /** Of a controller: when stood what it decides on now. */
     known?: () => Span;
   },
 ) {
-  const write = (fields: unknown, message = ''): void => trace(process.name, `${message} ${shown(fields)}`);
+  const write = (fields: unknown, message = ''): void => trace(process.name, () => `${message} ${shown(fields)}`);
   const error = (fields: { err?: unknown }, message: string): void => {
     write(fields, message);
     if (fields.err instanceof TypeError || fields.err instanceof RangeError || fields.err instanceof ReferenceError)
@@ -36,14 +40,17 @@ export function createPorts(
   };
   const child = (): unknown => ({ trace() {}, debug: write, info: write, warn: error, error, fatal: error, child });
   const log = child() as Logger;
-  const find = (path: string): unknown => {
-    const found = resources.find(({ name }) => path.endsWith(`/${name}`));
+  const others = (method: string, path: string, body: unknown): unknown => {
+    if (leases !== undefined && Leases.has(path)) return leases.serve(method, path, body);
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const found = manifests?.resource(name);
+    manifests?.lookedFor(process.name, name);
     return found && { metadata: { name: found.name, namespace: NAMESPACE, uid: found.uid }, spec: found.spec };
   };
   return {
     log,
     bus: nats.connect(process, known),
-    kubernetes: kubernetesOn(cluster.connect(process, find, known), log),
+    kubernetes: kubernetesOn(cluster.connect(process, others, known), log),
     metrics: NO_METRICS,
     source: `/kubervisor/${process.name}`,
     now: () => Date.now(),

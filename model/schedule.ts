@@ -1,18 +1,22 @@
 /** One schedule: a world in bad weather, then calm, and what the observer has to say about it. The same seed gives the same. */
+import { electLeader } from '@kubervisor/runtime/kubernetes/lease';
 import type { EvaluationRequest, EvaluationResponse } from '@kubervisor/shared/detection/service';
 import { createActivator } from '../services/activator/service.ts';
 import { createBreaker } from '../services/breaker/service.ts';
 import { controllerMetrics } from '../services/controller/metrics.ts';
+import { superviseNamespace } from '../services/controller/core/supervision.ts';
 import { lead, type Leadership } from '../services/controller/shell/leadership.ts';
 import type { Span } from './allowed.ts';
-import { Cluster, READY_AFTER, type StoredPod } from './cluster.ts';
+import { Cluster, NAMESPACE, READY_AFTER, type StoredPod } from './cluster.ts';
 import { EventLoop, Process } from './event-loop.ts';
+import { Leases } from './leases.ts';
+import { Manifests } from './manifests.ts';
 import { Nats } from './nats.ts';
-import { CALM, Network } from './network.ts';
+import { CALM, Network, type Trace } from './network.ts';
 import { Observer, type Counts, type Violation } from './observer.ts';
 import { createPorts, NO_METRICS } from './ports.ts';
 import { Random } from '@kubervisor/testing/random';
-import { asObserved, View } from './view.ts';
+import { View } from './view.ts';
 import { createWorld } from './world.ts';
 
 export interface Outcome {
@@ -27,13 +31,18 @@ export interface Outcome {
 }
 
 /** Virtual milliseconds, in the calm. */
+/** And the time that it may take until somebody leads. */
 const FLOOR_REPAIRED_WITHIN = 15_000;
 const ALL_WELL_WITHIN = 500_000;
 const WELL_AT_LEAST = 4000;
 
+/** What goes on without end in the calm that ends all faults: not adopted, not released. */
+const MEMBERSHIP_WITHIN = 60_000;
+
 interface Running extends Process {
-  leadership?: Leadership;
-  isLeader?: boolean;
+  leadership?: Leadership | undefined;
+  /** Stops as a process that is told to. */
+  stop?: () => void;
 }
 
 /** `tolerated`: rules whose violations are noted but do not end the schedule, to see what follows from them. */
@@ -44,16 +53,17 @@ export async function runSchedule(
   const random = new Random(seed);
   const loop = new EventLoop();
   const lines: string[] = [];
-  const trace = (who: string, what: string): void => {
-    if (traced) lines.push(`${(loop.time / 1000).toFixed(3).padStart(8)}  ${who.padEnd(14)} ${what}`);
+  const trace: Trace = (who, what) => {
+    if (!traced) return;
+    const text = typeof what === 'string' ? what : what();
+    lines.push(`${(loop.time / 1000).toFixed(3).padStart(8)}  ${who.padEnd(14)} ${text}`);
   };
   const world = createWorld(random);
   const { weather } = world;
   const network = new Network(loop, random, weather.faults, trace);
   const observer = new Observer(() => loop.time);
-  const { resources, services } = asObserved(world.manifests);
-  observer.resourcesAre(resources);
-  observer.servicesAre(services);
+  const manifests = new Manifests(network, observer);
+  const leases = new Leases(observer);
   const cluster = new Cluster(network, observer);
   const nats = new Nats(network, observer);
   const processes: Running[] = [];
@@ -62,12 +72,12 @@ export async function runSchedule(
   let evaluated = false;
   let missedSince: number | undefined;
   let longestRepair = 0;
+  const floorRepairedWithin = FLOOR_REPAIRED_WITHIN + 1000 * world.lease;
   const violated = (rule: string, message: string): void =>
     void observer.violations.push({ rule, at: loop.time, message });
-  if (traced) {
-    trace('world', JSON.stringify(weather));
-    for (const { spec } of world.manifests.resources) trace('world', JSON.stringify(spec));
-  }
+  world.declare(manifests);
+  trace('world', () => JSON.stringify(weather));
+  for (const { spec } of manifests.resources) trace('world', () => JSON.stringify(spec));
 
   const portsOf = (process: Process, known?: () => Span) =>
     createPorts(process, {
@@ -75,7 +85,8 @@ export async function runSchedule(
       nats,
       cluster,
       trace,
-      resources: world.manifests.resources,
+      manifests,
+      leases,
       fault: (what) => violated('fault', what),
     });
 
@@ -83,6 +94,10 @@ export async function runSchedule(
   const ask = (process: Process, { pods }: EvaluationRequest, timeout: number): Promise<EvaluationResponse> =>
     new Promise((resolve) => {
       const nothing = { verdicts: [], ignored: {}, warnings: [] };
+      if (random.chance(network.faults.frozenWhileAsking)) {
+        process.frozenUntil = loop.time + random.between(...network.faults.standsStill);
+        trace(process.name, `stands still while it asks until ${Math.round(process.frozenUntil)} ms`);
+      }
       const failed = random.chance(network.faults.detectorFails);
       const delay = random.chance(network.faults.slow) ? random.between(0, 1.3 * timeout) : random.between(1, 30);
       if (delay > timeout || failed) {
@@ -110,6 +125,8 @@ export async function runSchedule(
     const skew = random.chance(0.3) ? random.between(-5000, 5000) : 0;
     const process: Running = new Process(`${kind}-${(started += 1)}`, {
       monotonicOffset: random.between(1000, 1e6),
+      // W3 has no slack for a controller whose clock runs too fast; one that runs slow makes leases meet.
+      rate: kind === 'controller' && random.chance(0.3) ? random.between(0.95, 1) : 1,
       wallSkew: Math.round(skew),
     });
     processes.push(process);
@@ -117,7 +134,8 @@ export async function runSchedule(
     return process;
   };
   const begin = (kind: 'controller' | 'breaker' | 'activator', process: Running): void => {
-    const ports = portsOf(process, kind === 'controller' ? () => ({ from: loop.time, to: loop.time }) : undefined);
+    if (kind === 'controller') return beginController(process);
+    const ports = portsOf(process);
     if (kind === 'breaker') {
       createBreaker(
         { DETECTOR_URL: '', CONCURRENCY: 16 },
@@ -125,24 +143,52 @@ export async function runSchedule(
       );
       return;
     }
-    if (kind === 'activator') {
-      createActivator({ CONCURRENCY: 16 }, ports);
-      return;
-    }
-    const view = new View(world.manifests, cluster.pods.values());
-    process.isLeader = true;
-    const leadership = lead({
-      ...ports,
-      caches: view,
-      recorder: { record() {}, stats: { written: 0, dropped: 0, failed: 0 }, stop: async () => {} },
-      metrics: NO_METRICS.declare(controllerMetrics),
-      isLeader: () => process.isLeader === true,
-      natsReplicas: 1,
-    });
-    process.leadership = leadership;
+    createActivator({ CONCURRENCY: 16 }, ports);
+  };
+  /** As services/controller/service.ts wires it. */
+  const beginController = (process: Running): void => {
+    const view = new View(manifests, cluster.pods.values());
+    const ports = portsOf(process, () => manifests.stood(view.resources, view.services));
+    const { kubernetes, log } = ports;
+    const stopLeading = (): void => {
+      const ended = process.leadership;
+      process.leadership = undefined;
+      void ended?.stop();
+    };
+    const election = electLeader(
+      kubernetes,
+      { namespace: NAMESPACE, name: 'controller', identity: process.name, durationSeconds: world.lease },
+      {
+        elected: () =>
+          (process.leadership = lead({
+            ...ports,
+            caches: view,
+            recorder: { record() {}, stats: { written: 0, dropped: 0, failed: 0 }, stop: async () => {} },
+            metrics: NO_METRICS.declare(controllerMetrics),
+            isLeader: election.isLeader,
+            natsReplicas: 1,
+          })),
+        lost: stopLeading,
+      },
+      log,
+    );
+    process.stop = () => {
+      stopLeading();
+      void election.stop().then(() => (process.alive = false));
+    };
     cluster.watch(process, (stored, gone) => {
       const { pod, before } = gone ? { pod: view.remove(stored), before: undefined } : view.put(stored);
-      if (process.isLeader === true) leadership.podChanged(pod, before);
+      process.leadership?.podChanged(pod, before);
+    });
+    manifests.watch(process, {
+      resources(list) {
+        view.resources = list;
+        process.leadership?.namespaceChanged(NAMESPACE);
+      },
+      services(list) {
+        view.services = list;
+        process.leadership?.namespaceChanged(NAMESPACE);
+      },
     });
   };
   const kindOf = ({ name }: Process) => name.split('-')[0] as 'controller' | 'breaker' | 'activator';
@@ -151,21 +197,39 @@ export async function runSchedule(
     process.alive = false;
     loop.after(random.between(200, 5000), () => start(kindOf(process)));
   };
-  /** Another leads; the one before does not notice for a while. */
-  const handOver = (): void => {
-    const before = processes.filter((one) => one.alive && one.isLeader === true);
-    trace('lease', 'another leads');
-    start('controller');
-    for (const old of before)
-      loop.after(
-        random.between(0, 10_000),
-        () => {
-          trace(old.name, 'leads no more');
-          old.isLeader = false;
-          void old.leadership?.stop();
-        },
-        old,
-      );
+  /** Another is to lead: the one before is told to stop, dies, stands still, or does not know, since somebody deleted the lease. */
+  const handOver = (how?: string): void => {
+    const leader = processes.find(({ alive, leadership }) => alive && leadership !== undefined);
+    if (leader === undefined) return;
+    if (processes.filter(({ alive, name }) => alive && name.startsWith('controller')).length < 2) start('controller');
+    const acts: Record<string, () => void> = {
+      'is told to stop': () =>
+        loop.after(
+          random.between(0, 200),
+          () => {
+            leader.stop?.();
+            loop.after(random.between(200, 5000), () => start('controller'));
+          },
+          leader,
+        ),
+      dies: () => kill(leader),
+      'stands still for longer than its lease': () =>
+        (leader.frozenUntil = loop.time + random.between(0.7, 2.5) * 1000 * world.lease),
+      'has its lease deleted': () => leases.deleteAll(),
+    };
+    how ??= random.pick(...Object.keys(acts), 'is told to stop');
+    trace(leader.name, how);
+    acts[how]?.();
+  };
+  const declare = (): void => {
+    if (loop.time >= calmSince) return;
+    const later = (milliseconds: number, act: () => void): void => void loop.after(milliseconds, act);
+    trace('people', world.change(manifests, loop.time, later));
+  };
+  const declareAgain = (): void => {
+    if (loop.time >= calmSince || weather.declarations === Infinity) return;
+    declare();
+    loop.after(random.between(0, 2 * weather.declarations), declareAgain);
   };
 
   loop.beforeTurn = (process) => {
@@ -180,7 +244,10 @@ export async function runSchedule(
   const changeFleet = (): void => {
     if (loop.time >= calmSince) return;
     const pods = [...cluster.pods.values()].filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-    const pod = pods.length === 0 ? undefined : random.pick(...pods);
+    const out = random.chance(0.3)
+      ? pods.filter(({ metadata }) => metadata.labels?.['kubervisor/traffic'] === 'no')
+      : [];
+    const pod = out.length > 0 ? random.pick(...out) : pods.length > 0 ? random.pick(...pods) : undefined;
     if (pod !== undefined) changePod(cluster, random, pod, trace);
     loop.after(random.between(0, 2 * weather.changes), changeFleet);
   };
@@ -201,7 +268,7 @@ export async function runSchedule(
       for (const { metadata } of cluster.pods.values())
         if (metadata.labels?.['kubervisor/traffic'] === 'yes' && random.chance(0.5))
           cluster.setReady(metadata.name, false);
-    loop.after(isHard ? awake - loop.time + FLOOR_REPAIRED_WITHIN + 1000 : 0, becomeReady);
+    loop.after(isHard ? awake - loop.time + floorRepairedWithin + 1000 : 0, becomeReady);
     loop.after(awake - loop.time, () => judge(awake));
   };
   /** A look from time to time until all is well. */
@@ -213,11 +280,15 @@ export async function runSchedule(
     missedSince = missed.length === 0 ? undefined : (missedSince ?? loop.time);
     const missedFor = missedSince === undefined ? 0 : loop.time - missedSince;
     longestRepair = Math.max(longestRepair, missedFor);
-    if (missedFor > FLOOR_REPAIRED_WITHIN) violated('B7', missed.map(({ message }) => message).join('; '));
+    const outside = stranded.filter(({ rule }) => rule !== 'A7');
+    const isEvaluated = evaluated || !isAnythingEvaluated(manifests);
+    if (missedFor > floorRepairedWithin) violated('B7', missed.map(({ message }) => message).join('; '));
+    else if (calmFor > MEMBERSHIP_WITHIN && outside.length > 0)
+      for (const { rule, message } of outside) violated(rule, message);
     else if (calmFor > ALL_WELL_WITHIN) {
       for (const { rule, message } of stranded) violated(rule, message);
-      if (!evaluated) violated('W7', 'no evaluation was completed any more');
-    } else if (calmFor < WELL_AT_LEAST || missed.length > 0 || stranded.length > 0 || !evaluated)
+      if (!isEvaluated) violated('W7', 'no evaluation was completed any more');
+    } else if (calmFor < WELL_AT_LEAST || missed.length > 0 || stranded.length > 0 || !isEvaluated)
       return void loop.after(250, () => judge(awake));
     isOver = true;
   };
@@ -231,8 +302,29 @@ export async function runSchedule(
   };
   observer.onCrossing = () => void (random.chance(0.5) && loop.after(0, calm));
 
+  cluster.onStandStill = () => {
+    if (random.chance(0.2)) return;
+    let at = 0;
+    for (const what of weather.meanwhile)
+      loop.after((at += random.between(0, 800)), () => {
+        if (loop.time < calmSince) MEANWHILE[what]();
+      });
+  };
+  const MEANWHILE = {
+    wipe() {
+      nats.wipe();
+      // As after a restart: who leads finds it empty as soon as it is connected again.
+      for (const one of processes) loop.after(random.between(50, 500), () => one.leadership?.connected(), one);
+    },
+    handover: () => handOver('is told to stop'),
+    anew: () => world.makeAnew(manifests, loop.time),
+    replacement() {
+      for (const { metadata } of [...cluster.pods.values()]) if (random.chance(0.4)) cluster.end(metadata.name, 300);
+    },
+  };
+
   world.populate(cluster);
-  start('controller');
+  for (let index = 0; index < world.controllers; index++) start('controller');
   for (let index = 0; index < world.breakers; index++) start('breaker');
   for (let index = 0; index < world.activators; index++) start('activator');
   const sometime = (times: number, act: () => void): void => {
@@ -240,13 +332,14 @@ export async function runSchedule(
       loop.after(random.between(1000, weather.lasts), () => loop.time < calmSince && act());
   };
   sometime(weather.wipes, () => nats.wipe());
-  sometime(weather.handovers, handOver);
+  sometime(weather.handovers, () => handOver());
   sometime(weather.disconnects, () => {
     const process = random.pick(...processes.filter(({ alive }) => alive));
     if (process !== undefined)
       nats.disconnect(process, random.between(500, 8000), () => process.leadership?.connected());
   });
   changeFleet();
+  if (weather.declarations < Infinity) loop.after(random.between(1000, 2 * weather.declarations), declareAgain);
   loop.after(weather.lasts, calm);
 
   await loop.run(() => !isOver && observer.violations.every(({ rule }) => tolerated.includes(rule)));
@@ -269,8 +362,16 @@ export async function runSchedule(
   };
 }
 
+/** Whether some resource has a Service, and a breaker that is not disabled. */
+function isAnythingEvaluated({ resources, services }: Manifests): boolean {
+  const declared = new Map(services.map((service) => [service.name, service]));
+  return [...superviseNamespace(resources, declared).values()].some(
+    ({ problem, resolved }) => problem === undefined && resolved?.breakers.some(({ mode }) => mode !== 'disabled'),
+  );
+}
+
 /** What others do to a pod: the kubelet, a rollout, a person. */
-function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: (who: string, what: string) => void): void {
+function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: Trace): void {
   const { name, labels = {}, annotations = {} } = pod.metadata;
   const tell = (what: string): void => trace('fleet', `${name} ${what}`);
   const dice = random.next();
@@ -285,7 +386,10 @@ function changePod(cluster: Cluster, random: Random, pod: StoredPod, trace: (who
     cluster.end(name);
   } else if (dice < 0.76 && labels['app'] === 'cart') {
     tell('gets a companion');
-    cluster.create('cart', { labels: { 'kubervisor/traffic': 'yes' }, readyAfter: random.between(...READY_AFTER) });
+    cluster.create('cart', {
+      labels: { 'kubervisor/traffic': 'yes', tier: 'front' },
+      readyAfter: random.between(...READY_AFTER),
+    });
   } else if (dice < 0.82) {
     tell('is exempted, or not any more');
     cluster.change(name, ({ metadata }) => {

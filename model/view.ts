@@ -3,35 +3,19 @@ import { readPod } from '@kubervisor/shared/pods/codec';
 import { fleetSelector, isActivated, ownedBy } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import type { NamespaceView } from '../services/controller/core/membership.ts';
-import { superviseNamespace, type Resource, type ServiceView } from '../services/controller/core/supervision.ts';
+import { superviseNamespace } from '../services/controller/core/supervision.ts';
 import { keyOf, type Caches } from '../services/controller/shell/caches.ts';
-import type { ResourceManifest, ServiceManifest } from './allowed.ts';
 import type { StoredPod } from './cluster.ts';
-
-export interface Manifests {
-  resources: readonly Resource[];
-  services: readonly ServiceView[];
-}
-
-/** As a person would read them: for the observer. */
-export const asObserved = ({ resources, services }: Manifests) => ({
-  resources: resources.map(({ name, uid, createdAt, spec }): ResourceManifest => ({
-    metadata: { name, uid, creationTimestamp: new Date(createdAt).toISOString() },
-    spec: spec as ResourceManifest['spec'],
-  })),
-  services: services.map(({ name, selector }): ServiceManifest => ({
-    metadata: { name },
-    spec: selector === undefined ? {} : { selector },
-  })),
-});
+import type { Manifests, Resources, Services } from './manifests.ts';
 
 /** Deriving a view means validating specs; one for all controllers that see the same manifests. */
-const views = new WeakMap<Manifests, NamespaceView>();
+const views = new WeakMap<Resources, WeakMap<Services, NamespaceView>>();
 
-function viewOf(manifests: Manifests): NamespaceView {
-  let view = views.get(manifests);
+function viewOf(resources: Resources, services: Services): NamespaceView {
+  let beside = views.get(resources);
+  if (beside === undefined) views.set(resources, (beside = new WeakMap()));
+  let view = beside.get(services);
   if (view === undefined) {
-    const { resources, services } = manifests;
     view = {
       supervised: superviseNamespace(resources, new Map(services.map((service) => [service.name, service]))),
       activatedSelectors: services.flatMap(({ name, uid, selector }) => {
@@ -39,18 +23,20 @@ function viewOf(manifests: Manifests): NamespaceView {
         return rest === undefined ? [] : [{ service: name, uid, selector: rest }];
       }),
     };
-    views.set(manifests, view);
+    beside.set(services, view);
   }
   return view;
 }
 
 export class View implements Caches {
   readonly synced = true;
-  manifests: Manifests;
+  resources: Resources;
+  services: Services;
   readonly #pods = new Map<string, Pod>();
 
-  constructor(manifests: Manifests, pods: Iterable<StoredPod>) {
-    this.manifests = manifests;
+  constructor({ resources, services }: Pick<Manifests, 'resources' | 'services'>, pods: Iterable<StoredPod>) {
+    this.resources = resources;
+    this.services = services;
     for (const pod of pods) this.put(pod);
   }
 
@@ -72,10 +58,10 @@ export class View implements Caches {
   allPods = () => this.#pods.values();
   fleetOf: Caches['fleetOf'] = ({ resource, selector }) =>
     selector === undefined ? [] : ownedBy(this.podsIn(), selector, resource.name);
-  view = () => viewOf(this.manifests);
+  view = () => viewOf(this.resources, this.services);
   supervised = () => this.view().supervised.values();
   find: Caches['find'] = (_namespace, name) => this.view().supervised.get(name);
-  resource: Caches['resource'] = (_namespace, name) => this.manifests.resources.find((one) => one.name === name);
+  resource: Caches['resource'] = (_namespace, name) => this.resources.find((one) => one.name === name);
   watches = () => ({});
   stop = async () => {};
 }
