@@ -143,6 +143,7 @@ export class Evidence {
   readonly #disturbed = new Times();
   readonly #lagged = new Times();
   readonly #ours: Violation[] = [];
+  #taken = 0;
   readonly #persons = new Map<string, number>();
   readonly #names = new Map<string, string>();
 
@@ -157,8 +158,12 @@ export class Evidence {
   get observer(): Observer {
     return this.#observer;
   }
-  get violations(): Violation[] {
-    return [...this.#observer.violations, ...this.#ours].sort((one, other) => one.at - other.at);
+  /** Those that were not told before. */
+  takeViolations(): Violation[] {
+    const { violations } = this.#observer;
+    const found = [...violations.slice(this.#taken), ...this.#ours.splice(0)];
+    this.#taken = violations.length;
+    return found.sort((one, other) => one.at - other.at);
   }
 
   // What stands.

@@ -17,6 +17,7 @@ KUBEBUILDER_ASSETS (a folder with etcd, kube-apiserver and kube-controller-manag
   --minutes M   how long (10)
   --seed S      of the schedule of faults: the same for the same seed (by the time of day)
   --without R   takes a rule away, to show that its lack is found: ${Object.keys(MUTATIONS).join(', ')}
+  --bail        no further storm after the first violation
   --keep        keep the folder of logs also where all went well
   --json        one JSON object on stdout in place of the text
   -h, --help    this text`;
@@ -29,6 +30,7 @@ function readArguments(words: string[]) {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     without: { type: 'string' },
+    bail: flag,
     keep: flag,
     json: flag,
     help: { ...flag, short: 'h' },
@@ -62,7 +64,7 @@ async function run(): Promise<number> {
     process.stdout.write(`${HELP}\n`);
     return 0;
   }
-  const { minutes, seed, keep, json, without } = args;
+  const { minutes, seed, bail, keep, json, without } = args;
   if (without !== undefined) await mutate(without);
   const history = openRecord(mkdtempSync(join(tmpdir(), `kubervisor-chaos-${seed}-`)), () => new Date());
   const interrupted = new AbortController();
@@ -71,7 +73,7 @@ async function run(): Promise<number> {
   say(`chaos: seed ${seed}, ${minutes} minutes; logs in ${history.folder}`);
   let passed = false;
   try {
-    const report = await runChaos({ minutes, seed, history, say, signal: interrupted.signal });
+    const report = await runChaos({ minutes, seed, bail, history, say, signal: interrupted.signal });
     passed = isPassed(report);
     const kept = { ...report, ...((keep || !passed) && { folder: history.folder }) };
     process.stdout.write(`${json ? JSON.stringify(kept, undefined, 2) : textOf(kept)}\n`);

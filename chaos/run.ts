@@ -11,6 +11,8 @@ import type { Report, Told } from './verdict.ts';
 export interface RunOptions {
   minutes: number;
   seed: number;
+  /** No further storm after the first violation. */
+  bail: boolean;
   history: History;
   say(line: string): void;
   signal: AbortSignal;
@@ -21,17 +23,21 @@ const LONGEST_STORM = 60_000;
 const lateWritesAllowed = (freezes: number): number => 1 + Math.floor(freezes / 20);
 const FAULTS_TOLD = 6;
 
-export async function runChaos({ minutes, seed, history, say, signal }: RunOptions): Promise<Report> {
+export async function runChaos({ minutes, seed, bail, history, say, signal }: RunOptions): Promise<Report> {
   const began = performance.now();
   const stage = await startStage(seed, history, say);
   try {
-    return await play(stage, { minutes, seed, history, say, signal }, began);
+    return await play(stage, { minutes, seed, bail, history, say, signal }, began);
   } finally {
     await stage.stop();
   }
 }
 
-async function play(stage: Stage, { minutes, seed, history, say, signal }: RunOptions, began: number): Promise<Report> {
+async function play(
+  stage: Stage,
+  { minutes, seed, bail, history, say, signal }: RunOptions,
+  began: number,
+): Promise<Report> {
   /** Rejects when the run is interrupted. */
   const delay = (milliseconds: number): Promise<void> => sleep(Math.max(0, milliseconds), undefined, { signal });
   const { evidence, plugin, fleets, members } = stage;
@@ -56,11 +62,8 @@ async function play(stage: Stage, { minutes, seed, history, say, signal }: RunOp
     history.tell('VIOLATED', `${rule}: ${message}`);
     say(`VIOLATION: ${rule}: ${message}`);
   };
-  let judged = 0;
   const collect = (): void => {
-    const found = evidence.violations;
-    for (const { rule, message, at } of found.slice(judged)) tellViolation(rule, message, at);
-    judged = found.length;
+    for (const { rule, message, at } of evidence.takeViolations()) tellViolation(rule, message, at);
   };
 
   const meters = new Meters();
@@ -115,7 +118,7 @@ async function play(stage: Stage, { minutes, seed, history, say, signal }: RunOp
     const length = Math.min(LONGEST_STORM, minutes * 30_000);
     const plan = planOf(seed);
     let storms = 0;
-    while (performance.now() + length / 2 < until) {
+    while (performance.now() + length / 2 < until && !(bail && violations.length > 0)) {
       const staying = await storm(plan(length), length);
       storms += 1;
       await calm();
