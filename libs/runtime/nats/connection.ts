@@ -9,6 +9,7 @@ import {
   type Authenticator,
   connect,
   credsAuthenticator,
+  errors,
   type NatsConnection,
   type NodeConnectionOptions,
   usernamePasswordAuthenticator,
@@ -16,7 +17,7 @@ import {
 import type { Logger } from 'pino';
 import { messageOf } from './errors.ts';
 import { keepTroubles, type Troubles } from './troubles.ts';
-import { bareUrl, connecting, jetStreamAway, notPermitted, patternOf, permissionViolation } from './words.ts';
+import { BARE, bareUrl, connecting, jetStreamAway, notPermitted, patternOf, permissionViolation } from './words.ts';
 
 export interface NatsSettings {
   /** `nats://host:4222`, several divided by commas. */
@@ -109,10 +110,8 @@ function optionsOf(settings: NatsSettings): NodeConnectionOptions {
     name: settings.name,
     authenticator: authenticators(settings),
     ...(Object.keys(tls).length > 0 && { tls }),
-    maxReconnectAttempts: -1,
-    // Credentials may be mended at either end.
-    ignoreAuthErrorAbort: true,
-    reconnectTimeWait: RETRY,
+    // `run` connects anew. The client would not say why it cannot, and what waits in its buffers would arrive when it is stale: a claim.
+    reconnect: false,
     // A server that is frozen says nothing: noticed after two pings without an answer.
     pingInterval: 2000,
     maxPingOut: 2,
@@ -162,7 +161,9 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
     const now = performance.now();
     if (reason !== undefined) reasons.set(reason, now);
     for (const [old, metAt] of reasons) if (now - metAt > REASON_KEPT) reasons.delete(old);
-    const known = [...reasons.keys()].sort().join('; ');
+    // That one of several servers is away matters less than why another would not have us.
+    const telling = [...reasons.keys()].filter((one) => !one.startsWith(BARE));
+    const known = (telling.length > 0 ? telling : [...reasons.keys()]).sort().join('; ');
     troubles.set('away', known || `the connection to NATS at ${bareUrl(settings.url)} was lost, and is tried again`);
     tried.resolve();
   }
@@ -187,10 +188,9 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
     }, EXAMINE_EVERY);
     const states = nc.status();
     void up(nc, manager);
-    // Ends when the connection is closed for good: by us, or because the credentials could not be read.
+    // Ends when the connection does.
     for await (const state of states) {
-      if (state.type === 'reconnect') void up(nc, manager);
-      else if (state.type === 'disconnect' && session !== undefined) down();
+      if (state.type === 'disconnect') down();
       else if (state.type === 'error') onError(state.error);
     }
     clearInterval(examine);
@@ -206,7 +206,8 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
         await serve(nc);
         const error = await nc.closed();
         closing.signal.removeEventListener('abort', end);
-        down(error === undefined || error === null ? undefined : connecting(error, settings.url));
+        // One that was refused says so; anything else is shown by the next attempt.
+        down(error instanceof errors.AuthorizationError ? connecting(error, settings.url) : undefined);
       } catch (error) {
         down(connecting(error, settings.url));
       }

@@ -23,6 +23,8 @@ function apiError(error: unknown): JetStreamApiError | undefined {
 export const nobodyAnswers = (error: unknown): boolean =>
   [...chain(error)].some(({ name }) => name === 'JetStreamNotEnabled' || name === 'NoRespondersError');
 
+/** How a reason begins that names nothing to mend but that the server is not there. */
+export const BARE = 'cannot connect to';
 const CERTIFICATE = /certificate|CERT_|unable to verify|altnames/i;
 
 /** Why a connection did not come about. */
@@ -37,7 +39,7 @@ export function connecting(error: unknown, url: string): string {
     return `no TLS connection to NATS at ${at} (${message.split(';')[0]}): NATS_CA must name the authority of the server's certificate, NATS_CERT and NATS_KEY a certificate that the server accepts`;
   if (message.includes('ENOTFOUND') || message.includes('EAI_AGAIN'))
     return `the host of NATS_URL ${at} is not known to DNS (${message}): is the name right, is its Service there?`;
-  return `cannot connect to NATS at ${at}: ${message}`;
+  return `${BARE} NATS at ${at}: ${message}`;
 }
 
 const ACCOUNT_WITHOUT_JETSTREAM = 10039;

@@ -20,6 +20,8 @@ export interface TcpProxy {
   refuse(): void;
   /** Holds every byte back by so many milliseconds. */
   delay(milliseconds: number): void;
+  /** Changes what the server says on connections from now on. The bytes come as they arrive: whoever changes lines takes care of it. */
+  rewrite(change: ((said: Buffer) => Buffer) | undefined): void;
   /** Back to plain forwarding. What a silent connection swallowed stays lost, so those are cut. */
   pass(): void;
   close(): Promise<void>;
@@ -35,6 +37,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   let mode: 'pass' | 'silence' | 'refuse' = 'pass';
   let held = 0;
   let accepted = 0;
+  let change: ((said: Buffer) => Buffer) | undefined;
 
   const end = (pair: Pair) => {
     pairs.delete(pair);
@@ -54,7 +57,9 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       [server, client],
     ] as const) {
       from.setNoDelay(true);
-      const write = (bytes: Buffer) => void (!pair.silent && !to.destroyed && to.write(bytes));
+      const changed = from === server ? change : undefined;
+      const write = (bytes: Buffer) =>
+        void (!pair.silent && !to.destroyed && to.write(changed === undefined ? bytes : changed(bytes)));
       // What is held back keeps its order, also when the delay gets shorter meanwhile.
       let waiting = 0;
       let last = Promise.resolve();
@@ -97,6 +102,9 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     },
     delay(milliseconds) {
       held = milliseconds;
+    },
+    rewrite(wanted) {
+      change = wanted;
     },
     pass() {
       mode = 'pass';
