@@ -19,6 +19,9 @@ for (const [name, number] of [
     stopping.abort();
   });
 
+// Nobody reads on (`npm run release | head`): the same as a Ctrl-C.
+stdout.on('error', () => stopping.abort());
+
 async function ask(found: Found): Promise<boolean> {
   const lines = createInterface({ input: stdin, output: stdout });
   try {

@@ -58,6 +58,27 @@ const versions = async (): Promise<string[]> =>
     ({ name, resourceVersion }: Pod | Service) => `${name} ${resourceVersion}`,
   );
 
+const deploy = (component: string, replicas = 1) =>
+  kubernetes.api.request('POST', pathIn(DEPLOYMENTS, namespace), {
+    body: {
+      metadata: { name: component, labels: { [PART_OF.key]: PART_OF.value, [COMPONENT]: component } },
+      spec: {
+        replicas,
+        selector: { matchLabels: { run: component } },
+        template: {
+          metadata: { labels: { run: component } },
+          spec: {
+            schedulerName: 'nobody',
+            terminationGracePeriodSeconds: 0,
+            containers: [{ name: 'main', image: 'main' }],
+          },
+        },
+      },
+    },
+  });
+const replicasOf = async (name: string): Promise<number | undefined> =>
+  (await kubernetes.api.find<{ spec: { replicas: number } }>(pathIn(DEPLOYMENTS, namespace, name)))?.spec.replicas;
+
 const broken = { [LABEL.traffic]: 'no', [LABEL.name]: 'cart', [LABEL.strategy]: 'errors' };
 const marks = {
   'breaker/breakAt': '2026-11-23T11:00:00Z',
@@ -382,27 +403,6 @@ test('W6: more pods than one page holds, few at once', async () => {
 }, 120_000);
 
 describe('our processes', () => {
-  const deploy = (component: string, replicas = 1) =>
-    kubernetes.api.request('POST', pathIn(DEPLOYMENTS, namespace), {
-      body: {
-        metadata: { name: component, labels: { [PART_OF.key]: PART_OF.value, [COMPONENT]: component } },
-        spec: {
-          replicas,
-          selector: { matchLabels: { run: component } },
-          template: {
-            metadata: { labels: { run: component } },
-            spec: {
-              schedulerName: 'nobody',
-              terminationGracePeriodSeconds: 0,
-              containers: [{ name: 'main', image: 'main' }],
-            },
-          },
-        },
-      },
-    });
-  const replicasOf = async (name: string): Promise<number | undefined> =>
-    (await kubernetes.api.find<{ spec: { replicas: number } }>(pathIn(DEPLOYMENTS, namespace, name)))?.spec.replicas;
-
   test('Deployments of ours go to 0 before anything is changed, and their pods are waited for; the detector stays', async () => {
     await aFleet();
     for (const component of ['controller', 'breaker', 'activator', 'detector']) await deploy(component, 2);
@@ -607,6 +607,25 @@ describe('our processes', () => {
       await end();
     },
   );
+
+  test('without the right to scale none of our Deployments is stopped, and the commands for it are given', async () => {
+    await aFleet();
+    for (const component of ['controller', 'breaker']) await deploy(component);
+    const { api, end } = await account(
+      'unable',
+      RELEASE_RIGHTS.filter(({ resource }) => resource !== 'deployments/scale'),
+    );
+    const report = await run(api);
+    expect(report).toMatchObject({ ok: false, stopped: [] });
+    expect(report.problems).toMatchObject([
+      {
+        problem: expect.stringContaining(`may not patch deployments/scale in ${namespace}`),
+        next: expect.stringContaining(`kubectl scale deployment breaker --namespace ${namespace} --replicas 0`),
+      },
+    ]);
+    expect(await Promise.all(['controller', 'breaker'].map(replicasOf))).toEqual([1, 1]);
+    await end();
+  });
 
   test('who may see neither Deployments nor Leases is refused: nobody could tell whether a controller runs', async () => {
     await aFleet();

@@ -14,7 +14,7 @@ import { isOut, isPaused } from '@kubervisor/shared/pods/fleet';
 import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod, RawPod } from '@kubervisor/shared/pods/pod';
 import { bearsMarks, nextPass, releasePod, releaseService, type Pass } from '@kubervisor/shared/release/decide';
-import { RELEASE_RIGHTS, type Right } from '@kubervisor/shared/release/rights';
+import { RELEASE_RIGHTS } from '@kubervisor/shared/release/rights';
 import { LEFT } from '@kubervisor/shared/reasons';
 import { ApiError, MEDIA_TYPE, pause, type ApiServer } from '../kubernetes/api-server.ts';
 import { PATHS, pathIn, readService, type RawObject, type Service } from '../kubernetes/resources.ts';
@@ -212,6 +212,8 @@ async function run(
   const outside = await findOutside(how, found.workloads, leases ?? [], on);
   if (outside.alive !== undefined) refuse(...controllerRuns(outside.alive));
 
+  await checkRightToStop(how, found.workloads);
+
   if (dryRun) {
     report.services = found.services.map((service) => {
       const { do: what, ...rest } = releaseService(service);
@@ -282,28 +284,65 @@ async function checkNamespaces(how: Persistence, namespaces: readonly string[]):
   }
 }
 
+interface Question {
+  group: string;
+  resource: string;
+  verb: string;
+  /** Undefined: in all. */
+  namespace: string | undefined;
+}
+
 /** Before anything is stopped: with the processes gone and no right to release, pods that are out would be stranded. */
-async function checkRights(how: Persistence, { namespaces, systemNamespace, dryRun }: ReleaseSettings): Promise<void> {
-  const everywhere = [undefined];
-  const places = (right: Right): readonly (string | undefined)[] =>
-    right.in === 'fleets' && namespaces.length > 0
-      ? namespaces
-      : right.in === 'fleets'
-        ? everywhere
-        : [systemNamespace];
-  const questions = RELEASE_RIGHTS.filter(({ needed }) => needed).flatMap((right) =>
-    places(right).flatMap((namespace) =>
-      right.verbs
-        .filter((verb) => !dryRun || verb !== 'patch')
-        .map((verb) => ({ namespace, verb, group: right.group, resource: right.resource })),
+async function checkRights(how: Persistence, { namespaces, dryRun }: ReleaseSettings): Promise<void> {
+  const places = namespaces.length === 0 ? [undefined] : namespaces;
+  const missing = await missingRights(
+    how,
+    RELEASE_RIGHTS.filter(({ needed }) => needed).flatMap(({ group, resource, verbs }) =>
+      places.flatMap((namespace) =>
+        verbs
+          .filter((verb) => !dryRun || verb !== 'patch')
+          .map((verb): Question => ({ group, resource, verb, namespace })),
+      ),
     ),
   );
+  if (missing.length > 0)
+    throw new Refused(
+      `this account may not ${missing.join(', ')}; nothing was changed`,
+      `use an account that may${namespaces.length === 0 ? ', or name the namespaces in which this one may: --namespace NAMESPACE' : ''}`,
+    );
+}
+
+/** All or none: with one of them stopped and another at work nothing would be better than before. */
+async function checkRightToStop(how: Persistence, workloads: readonly Workload[]): Promise<void> {
+  const running = workloads.filter(({ replicas }) => replicas > 0);
+  const missing = await missingRights(
+    how,
+    [...new Set(running.map(({ namespace }) => namespace))].map((namespace): Question => ({
+      group: 'apps',
+      resource: 'deployments/scale',
+      verb: 'patch',
+      namespace,
+    })),
+  );
+  if (missing.length === 0) return;
+  const commands = running.map(
+    ({ namespace, name }) => `kubectl scale deployment ${name} --namespace ${namespace} --replicas 0`,
+  );
+  throw new Refused(
+    `${running.map(keyOf).join(', ')} run, and this account may not ${missing.join(', ')}; nothing was changed`,
+    `stop them (${commands.join('; ')}), then run this again`,
+  );
+}
+
+async function missingRights(how: Persistence, questions: readonly Question[]): Promise<string[]> {
   const missing: string[] = [];
-  for (const { namespace, ...attributes } of questions) {
+  for (const { namespace, verb, group, resource: whole } of questions) {
+    const [resource, subresource] = whole.split('/');
+    const attributes = { group, resource, subresource, verb, namespace };
     const body = {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SelfSubjectAccessReview',
-      spec: { resourceAttributes: { ...attributes, ...(namespace !== undefined && { namespace }) } },
+      spec: { resourceAttributes: attributes },
     };
     const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
     const answer = await persist(how, () =>
@@ -313,14 +352,9 @@ async function checkRights(how: Persistence, { namespaces, systemNamespace, dryR
       if (error instanceof ApiError && (error.status === 404 || error.status === 403)) return undefined;
       throw error;
     });
-    if (answer?.status?.allowed === false)
-      missing.push(`${attributes.verb} ${attributes.resource} in ${namespace ?? 'all namespaces'}`);
+    if (answer?.status?.allowed === false) missing.push(`${verb} ${whole} in ${namespace ?? 'all namespaces'}`);
   }
-  if (missing.length > 0)
-    throw new Refused(
-      `this account may not ${missing.join(', ')}; nothing was changed`,
-      `use an account that may${namespaces.length === 0 ? ', or name the namespaces in which this one may: --namespace NAMESPACE' : ''}`,
-    );
+  return missing;
 }
 
 /** Of the Leases whose holder is none of our pods: those of the dead, and one that lives. */
