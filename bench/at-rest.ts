@@ -1,8 +1,8 @@
 /** What reaches the API server while ten Services are evaluated once a second and all of them are well: the lease, and nothing else. */
 import { readFileSync } from 'node:fs';
 import { LABEL } from '@kubervisor/shared/pods/keys';
+import { startCountingProxy } from '@kubervisor/testing/kubernetes/counting-proxy';
 import { startServices } from '@kubervisor/testing/services';
-import { startCountingProxy } from './counting-proxy.ts';
 import { startDetectorStub } from './detector-stub.ts';
 import type { Figure } from './figures.ts';
 import { purposeOf, summaryOf, type Purpose } from './requests.ts';

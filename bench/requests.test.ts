@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { purposeOf, summaryOf, type Asked } from './requests.ts';
+import type { Asked } from '@kubervisor/testing/kubernetes/counting-proxy';
+import { purposeOf, summaryOf } from './requests.ts';
 
 const get = (url: string): Asked => ({ who: 'kubervisor-controller', method: 'GET', url });
 

@@ -1,12 +1,6 @@
 /** What a request to the API server is for, as far as a fleet at rest is concerned. Pure. */
 
-export interface Asked {
-  /** User-Agent. */
-  who: string;
-  method: string;
-  /** Path and query. */
-  url: string;
-}
+import type { Asked } from '@kubervisor/testing/kubernetes/counting-proxy';
 
 /** `lease`: what a leader cannot do without. `watch`: one that ran out and is opened anew, every few minutes. */
 export type Purpose = 'lease' | 'watch' | 'other';
