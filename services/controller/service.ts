@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { flag, httpSettings, integer, kubernetesSettings, list, name, natsSettings } from '@kubervisor/runtime/config';
 import { createHttpServer, listen } from '@kubervisor/runtime/http/server';
-import { pause } from '@kubervisor/runtime/kubernetes/api-server';
-import { connectKubernetes, type Kubernetes } from '@kubervisor/runtime/kubernetes/client';
+import { pause, writingBefore } from '@kubervisor/runtime/kubernetes/api-server';
+import { connectKubernetes, kubernetesOn, type Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import { installCrd } from '@kubervisor/runtime/kubernetes/crd';
 import { createEventRecorder } from '@kubervisor/runtime/kubernetes/events';
 import { electLeader } from '@kubervisor/runtime/kubernetes/lease';
@@ -54,7 +54,6 @@ export async function startController(
   const bus = await connectBus(natsSettingsOf(config, `controller/${identity}`), log);
   const metrics = registry.declare(controllerMetrics);
   metrics.leader.set(0);
-  const recorder = createEventRecorder(kubernetes, { component: 'kubervisor-controller', instance: identity });
   const stopping = new AbortController();
   let leadership: Leadership | undefined;
   let elected = false;
@@ -63,7 +62,7 @@ export async function startController(
   const leadIfReady = (): void => {
     if (!elected || leadership !== undefined || !caches.synced || stopping.signal.aborted) return;
     leadership = lead({
-      kubernetes,
+      kubernetes: asLeader,
       bus,
       caches,
       recorder,
@@ -136,6 +135,9 @@ export async function startController(
     },
     log,
   );
+  // Whatever a leader writes leaves while it leads or never, also what a frozen process finds in its hands when it wakes.
+  const asLeader = kubernetesOn(writingBefore(kubernetes.api, election.mandate), log);
+  const recorder = createEventRecorder(asLeader, { component: 'kubervisor-controller', instance: identity });
   const forgetReconnects = bus.onReconnect(() => leadership?.connected());
 
   return {
@@ -144,13 +146,13 @@ export async function startController(
       stopping.abort();
       clearInterval(telling);
       forgetReconnects();
-      // No act of a leader may come after the lease was given back.
+      // No act of a leader may come after the lease was given back; the last Events are its acts too.
       await stopLeading();
+      await recorder.stop();
       await election.stop();
       await caches.stop();
       // After the lease was given back: it may take long, and nobody waits for it.
       await crd;
-      await recorder.stop();
       await http.close();
       await bus.close();
       await kubernetes.close();

@@ -9,7 +9,10 @@
 import { KubeConfig, RequestContext, type DispatcherOptions } from '@kubernetes/client-node';
 import { Agent, DecoratorHandler, ProxyAgent, type Dispatcher } from 'undici';
 
-/** A moment on this process's monotonic clock (`performance.now()`) after which a request may not leave any more. */
+/**
+ * A moment on this process's monotonic clock (`performance.now()`) after which a request may not leave any more. It may move while the
+ * request waits: that of a leader's mandate does.
+ */
 export interface Deadline {
   readonly at: number;
 }
@@ -110,15 +113,15 @@ class Account extends KubeConfig {
 
 /** Checked at the very moment the request would be written, for it may have waited for a connection. */
 class NotAfter extends DecoratorHandler implements Dispatcher.DispatchHandler {
-  readonly #at: number;
+  readonly #deadline: Deadline;
 
-  constructor(handler: Dispatcher.DispatchHandler, at: number) {
+  constructor(handler: Dispatcher.DispatchHandler, deadline: Deadline) {
     super(handler);
-    this.#at = at;
+    this.#deadline = deadline;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-    if (performance.now() > this.#at)
+    if (performance.now() > this.#deadline.at)
       controller.abort(new DeadlinePassed('the deadline passed before the request left'));
     // @ts-expect-error the library's declaration of DecoratorHandler leaves out its methods
     else super.onRequestStart(controller, context);
@@ -127,7 +130,7 @@ class NotAfter extends DecoratorHandler implements Dispatcher.DispatchHandler {
 
 const notAfter: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const { deadline } = options as { deadline?: Deadline };
-  return dispatch(options, deadline === undefined ? handler : new NotAfter(handler, deadline.at));
+  return dispatch(options, deadline === undefined ? handler : new NotAfter(handler, deadline));
 };
 
 function dispatcherOf(transport: DispatcherOptions): Agent | ProxyAgent {
@@ -357,6 +360,27 @@ export function connectApiServer({ kubeconfigFile, context, userAgent }: ApiServ
   };
   return api;
 }
+
+/** The same API server for who may change something until `deadline` alone; reads are free. */
+export function writingBefore(api: ApiServer, deadline: Deadline): ApiServer {
+  return {
+    ...api,
+    request: (method, path, options = {}) =>
+      api.request(
+        method,
+        path,
+        method === 'GET' ? options : { ...options, deadline: earlier(deadline, options.deadline) },
+      ),
+  };
+}
+const earlier = (one: Deadline, other: Deadline | undefined): Deadline =>
+  other === undefined
+    ? one
+    : {
+        get at() {
+          return Math.min(one.at, other.at);
+        },
+      };
 
 /** Of a kept connection that had ended meanwhile, or a pool that was just left: a read may go out again. */
 const STALE_CONNECTION = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_CLOSED'];

@@ -2,7 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EDITS, guardedPatch } from '@kubervisor/shared/pods/codec';
 import { ANNOTATION, LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
-import { startFixture, type Fixture } from '@kubervisor/testing/kubernetes/fixture';
+import { silent, startFixture, type Fixture } from '@kubervisor/testing/kubernetes/fixture';
+import { kubeconfigThrough } from '@kubervisor/testing/kubernetes/kubeconfig';
+import { startTcpProxy } from '@kubervisor/testing/servers/tcp-proxy';
+import { connectKubernetes } from './client.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -123,5 +126,33 @@ describe('W3: the deadline', () => {
     expect((await fixture.kubernetes.patchPod(pod, breakIt(pod), { at: performance.now() + 2000 })).result).toBe(
       'patched',
     );
+  });
+
+  test('that passes while the connection and its TLS are made lets no write leave, then or later', async () => {
+    const { hostname, port, protocol } = new URL(fixture.kubernetes.api.url);
+    // The simulator speaks no TLS.
+    if (protocol !== 'https:') return;
+    const wire = await startTcpProxy({ host: hostname, port: Number(port) });
+    const config = kubeconfigThrough(wire.port, fixture.kubeconfigFile);
+    const slow = connectKubernetes({ kubeconfigFile: config.file, userAgent: 'kubervisor-tests' }, silent);
+    try {
+      const pod = await fixture.createPod('handshake', { labels: { app: 'x' } });
+      wire.delay(200);
+      const [first, second] = await Promise.all([
+        slow.patchPod(pod, breakIt(pod), { at: performance.now() + 300 }),
+        slow.evictPod(pod, { at: performance.now() + 300 }),
+      ]);
+      expect([first, second]).toEqual([{ result: 'deadline' }, { result: 'deadline' }]);
+      expect(wire.accepted).toBe(2);
+      // The way is there by now, and nothing comes along it.
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      expect((await again(pod)).resourceVersion).toBe(pod.resourceVersion);
+      wire.delay(0);
+      expect((await slow.patchPod(pod, breakIt(pod), { at: performance.now() + 2000 })).result).toBe('patched');
+    } finally {
+      await slow.close();
+      await wire.close();
+      config.remove();
+    }
   });
 });

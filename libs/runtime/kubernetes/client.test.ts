@@ -1,9 +1,11 @@
 /** The client against a server that answers as we like, for what a healthy API server does not do. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Pod } from '@kubervisor/shared/pods/pod';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
-import { connectKubernetes, type Kubernetes } from './client.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { writingBefore } from './api-server.ts';
+import { connectKubernetes, kubernetesOn, type Kubernetes } from './client.ts';
 import { kubeconfigFor } from '@kubervisor/testing/kubernetes/kubeconfig';
 import { createLogger } from '../logs.ts';
 import { PATHS, pathIn } from './resources.ts';
@@ -15,9 +17,9 @@ afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step();
 });
 
-async function connectTo(server: Server): Promise<Kubernetes> {
+async function connectTo(server: Server, user?: object): Promise<Kubernetes> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const config = kubeconfigFor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const config = kubeconfigFor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, user);
   const kubernetes = connectKubernetes({ kubeconfigFile: config.file, userAgent: 'test' }, silent);
   cleanUp.push(
     () => new Promise((resolve) => server.close(resolve)),
@@ -26,7 +28,20 @@ async function connectTo(server: Server): Promise<Kubernetes> {
   );
   return kubernetes;
 }
-const serve = (listener: RequestListener): Promise<Kubernetes> => connectTo(createServer(listener));
+const serve = (listener: RequestListener, user?: object): Promise<Kubernetes> =>
+  connectTo(createServer(listener), user);
+/** Takes half a second to say who we are. */
+const SLOW_PLUGIN = {
+  exec: {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    command: 'sh',
+    args: [
+      '-c',
+      `sleep 0.5; echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t"}}'`,
+    ],
+    interactiveMode: 'Never',
+  },
+};
 
 const somePod = {
   namespace: 'n',
@@ -91,6 +106,80 @@ describe('W3: a write of a pod', () => {
     expect(await result).toEqual({ result: 'deadline' });
     expect(Buffer.concat(bytes).toString()).toBe('');
   });
+
+  test('that waits for the word of a slow credential plug-in until the deadline is over does not leave', async () => {
+    const seen: unknown[] = [];
+    const kubernetes = await serve((request, response) => {
+      seen.push(request.method);
+      response.end('{}');
+    }, SLOW_PLUGIN);
+    expect(await kubernetes.patchPod(somePod, [], { at: performance.now() + 100 })).toEqual({ result: 'deadline' });
+    await sleep(600);
+    expect(seen).toEqual([]);
+  });
+
+  test('on a kept connection that the server closes just then is not sent on another one', async () => {
+    const seen: unknown[] = [];
+    const kubernetes = await serve((request, response) => {
+      seen.push(request.method);
+      if (request.method === 'GET') response.end('{"items":[]}');
+      else request.socket.destroy();
+    });
+    for (let times = 0; times < 20; times++) {
+      await kubernetes.listPods('n', '');
+      expect(await kubernetes.patchPod(somePod, [])).toMatchObject({ result: 'failed', uncertain: true });
+    }
+    expect(seen.filter((method) => method === 'PATCH')).toHaveLength(20);
+  });
+
+  test('goes out in one piece: no part of it is left to be written later', async () => {
+    const pieces: string[] = [];
+    const server = createTcpServer((socket) =>
+      socket
+        .on('error', () => {})
+        .on('data', (chunk) => {
+          pieces.push(chunk.toString());
+          socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}');
+        }),
+    );
+    const kubernetes = await connectTo(server);
+    const value = 'v'.repeat(8_000);
+    await kubernetes.patchPod(somePod, [{ op: 'add', path: '/metadata/annotations/a', value }]);
+    expect(pieces).toHaveLength(1);
+    expect(pieces[0]).toMatch(/^PATCH [^]*v"}\]$/);
+  });
+});
+
+describe('Leader: what writes under a mandate', () => {
+  async function underMandate() {
+    const seen: unknown[] = [];
+    const kubernetes = await serve((request, response) => {
+      seen.push(request.method);
+      response.end('{"metadata":{"resourceVersion":"1"}}');
+    });
+    const mandate = { at: Infinity };
+    return { seen, mandate, leader: kubernetesOn(writingBefore(kubernetes.api, mandate), silent) };
+  }
+
+  test('changes nothing any more when it is over, and may still read', async () => {
+    const { seen, mandate, leader } = await underMandate();
+    expect((await leader.patchPod(somePod, [])).result).toBe('patched');
+    mandate.at = performance.now() - 1;
+    expect(await leader.patchPod(somePod, [])).toEqual({ result: 'deadline' });
+    await expect(leader.patchStatus('n', 'a', {})).rejects.toThrow('deadline');
+    await expect(leader.api.request('POST', '/api/v1/namespaces/n/events', { body: {} })).rejects.toThrow('deadline');
+    await leader.api.find('/x');
+    expect(seen).toEqual(['PATCH', 'GET']);
+  });
+
+  test('does not let out what was waiting for its connection when the mandate ended, whatever it was at the beginning', async () => {
+    const { seen, mandate, leader } = await underMandate();
+    const patch = leader.patchPod(somePod, []);
+    for (let turns = 0; turns < 3; turns++) await Promise.resolve();
+    mandate.at = -Infinity;
+    expect(await patch).toEqual({ result: 'deadline' });
+    expect(seen).toEqual([]);
+  });
 });
 
 test('A5: 429 refuses the kill for now, and says what holds the pod', async () => {
@@ -123,6 +212,18 @@ test('A5: a pod under two PodDisruptionBudgets is refused (the API server says 5
 });
 
 describe('reads', () => {
+  test.each([
+    ['at its end as far as HTTP can tell', (response: ServerResponse) => response.end('{"items":[{"metadata":{"na')],
+    [
+      'with its connection',
+      (response: ServerResponse) =>
+        response.writeHead(200, { 'content-length': '99' }).write('{"items":[]', () => response.destroy()),
+    ],
+  ])('W7: a list that is cut in the middle, %s, is no list', async (_, cut) => {
+    const kubernetes = await serve((_request, response) => void cut(response));
+    await expect(kubernetes.api.read('/x')).rejects.toMatchObject({ status: 0 });
+  });
+
   test('are tried again after 429, as long as their time allows', async () => {
     let calls = 0;
     const kubernetes = await serve((_, response) => {

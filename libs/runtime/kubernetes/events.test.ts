@@ -1,5 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
-import { ApiError, type ApiServer } from './api-server.ts';
+import { ApiError, DeadlinePassed, type ApiServer } from './api-server.ts';
 import { createEventRecorder, type RecordedEvent } from './events.ts';
 import { createLogger } from '../logs.ts';
 
@@ -69,6 +69,16 @@ test.each(['.', '-'])(
     expect(names[0]?.length).toBeLessThanOrEqual(253);
   },
 );
+
+test('Leader: Events that a leader of before had still to write are dropped, which is no failure to tell of', async () => {
+  const warn = jest.fn();
+  const log = { warn, debug() {} } as unknown as typeof silent;
+  const { recorder } = recorderOn(() => Promise.reject(new DeadlinePassed('the mandate is over')), log);
+  for (let index = 0; index < 5; index++) recorder.record(event(`m${index}`));
+  await recorder.stop();
+  expect(recorder.stats).toEqual({ written: 0, dropped: 5, failed: 0 });
+  expect(warn).not.toHaveBeenCalled();
+});
 
 test('Events: a series whose Event has expired begins anew', async () => {
   const calls: string[] = [];

@@ -3,7 +3,7 @@
  * throws nothing; behind it a bounded queue is written out a little at a time.
  */
 import { randomBytes } from 'node:crypto';
-import { ApiError, MEDIA_TYPE, pause } from './api-server.ts';
+import { ApiError, DeadlinePassed, MEDIA_TYPE, pause } from './api-server.ts';
 import type { Kubernetes } from './client.ts';
 import { pathIn } from './resources.ts';
 
@@ -138,6 +138,11 @@ export function createEventRecorder(
         stats.written += unwritten;
         failing = false;
       } catch (error) {
+        // Who wrote it leads no more: the next leader tells of what it finds.
+        if (error instanceof DeadlinePassed) {
+          stats.dropped += unwritten;
+          continue;
+        }
         stats.failed += unwritten;
         // A namespace that is going away refuses them all: that is no news.
         log[failing ? 'debug' : 'warn'](

@@ -16,6 +16,10 @@ function fakeLease() {
     away: false,
     /** Writes take effect and the answer is lost. */
     deaf: false,
+    /** The answer to every write. */
+    refuses: undefined as ApiError | undefined,
+    /** Milliseconds before anything is answered. */
+    slow: 0,
     requests: 0,
   };
   const put = (spec: Spec): Stored =>
@@ -24,7 +28,9 @@ function fakeLease() {
     async request(method: string, _path: string, { body }: { body: Stored }) {
       lease.requests++;
       await Promise.resolve();
+      if (lease.slow > 0) await new Promise((resolve) => setTimeout(resolve, lease.slow));
       if (lease.away) throw new ApiError(0, 'ECONNREFUSED', 'no answer');
+      if (lease.refuses !== undefined) throw lease.refuses;
       if (method === 'POST' && lease.stored !== undefined) throw new ApiError(409, 'AlreadyExists', 'exists');
       if (method === 'PUT' && body.metadata.resourceVersion !== lease.stored?.metadata.resourceVersion)
         throw new ApiError(409, 'Conflict', 'conflict');
@@ -35,6 +41,7 @@ function fakeLease() {
     async find() {
       lease.requests++;
       await Promise.resolve();
+      if (lease.slow > 0) await new Promise((resolve) => setTimeout(resolve, lease.slow));
       if (lease.away) throw new ApiError(0, 'ECONNREFUSED', 'no answer');
       return structuredClone(lease.stored);
     },
@@ -46,12 +53,18 @@ beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 const pass = (seconds: number) => jest.advanceTimersByTimeAsync(seconds * 1000);
 
-function candidate(lease: ReturnType<typeof fakeLease>, identity: string) {
+function candidate(lease: ReturnType<typeof fakeLease>, identity: string, durationSeconds = 15) {
   const clock = { jump: 0 };
+  let dead = false;
+  /** Nothing that the dead ask for arrives. */
+  const api = new Proxy(lease.api, {
+    get: (target, name) =>
+      dead ? () => Promise.reject(new ApiError(0, 'Timeout', 'no answer')) : Reflect.get(target, name),
+  });
   const seen = { elected: 0, lost: 0, signal: undefined as AbortSignal | undefined };
   const election: Election = electLeader(
-    { api: lease.api, log: silent },
-    { namespace: 'n', name: 'l', identity, durationSeconds: 15 },
+    { api, log: silent },
+    { namespace: 'n', name: 'l', identity, durationSeconds },
     {
       elected: (signal) => ((seen.elected += 1), (seen.signal = signal)),
       lost: () => void (seen.lost += 1),
@@ -59,7 +72,7 @@ function candidate(lease: ReturnType<typeof fakeLease>, identity: string) {
     silent,
     () => performance.now() + clock.jump,
   );
-  return { seen, election, clock, leads: () => election.isLeader() };
+  return { seen, election, clock, leads: () => election.isLeader(), die: () => void (dead = true) };
 }
 
 describe('Leader', () => {
@@ -159,6 +172,8 @@ describe('Leader', () => {
     await pass(1);
     const b = candidate(lease, 'b');
     await pass(1);
+    // The other renewed meanwhile.
+    lease.put({ ...lease.stored?.spec, renewTime: 'a minute later' });
     b.clock.jump = 60_000;
     await pass(3);
     expect([a.leads(), b.leads()]).toEqual([true, false]);
@@ -188,6 +203,91 @@ describe('Leader', () => {
     lease.deaf = false;
     await pass(30);
     expect([a.leads(), a.seen.lost]).toEqual([true, 0]);
+    await a.election.stop();
+  });
+
+  test.each([3, 15, 60, 3600])('one that dies is followed within the lease of %i s and one second', async (seconds) => {
+    const lease = fakeLease();
+    const a = candidate(lease, 'a', seconds);
+    await pass(1);
+    const b = candidate(lease, 'b', seconds);
+    // Until just after a renewal.
+    const { version } = lease;
+    while (lease.version === version) await pass(0.01);
+    a.die();
+    await pass(seconds - 0.1);
+    expect(b.leads()).toBe(false);
+    await pass(1.1);
+    expect(b.leads()).toBe(true);
+    await Promise.all([a.election.stop(), b.election.stop()]);
+  });
+
+  test('a lease that was deleted by hand does not make two leaders: the one has it back, the other waits as if it stood', async () => {
+    const lease = fakeLease();
+    const a = candidate(lease, 'a');
+    await pass(1);
+    const b = candidate(lease, 'b');
+    await pass(1);
+    lease.stored = undefined;
+    for (let tenth = 0; tenth < 50; tenth++) {
+      await pass(0.1);
+      expect([a.leads(), b.leads()]).toEqual([true, false]);
+    }
+    expect(lease.stored).toMatchObject({ spec: { holderIdentity: 'a' } });
+    // And where the leader is dead, it is followed all the same.
+    a.die();
+    await pass(1);
+    lease.stored = undefined;
+    await pass(16);
+    expect(b.leads()).toBe(true);
+    await Promise.all([a.election.stop(), b.election.stop()]);
+  });
+
+  test('the mandate: what it sends may leave until it has to stop; it moves with each renewal, and is over with the lease', async () => {
+    const lease = fakeLease();
+    const a = candidate(lease, 'a');
+    const { mandate } = a.election;
+    expect(mandate.at).toBe(-Infinity);
+    await pass(1);
+    const first = mandate.at;
+    expect(first - performance.now()).toBeGreaterThan(8_000);
+    await pass(4);
+    expect(mandate.at).toBeGreaterThan(first + 1_900);
+    lease.put({ holderIdentity: 'thief', renewTime: 'now' });
+    await pass(2.1);
+    expect(mandate.at).toBe(-Infinity);
+    await a.election.stop();
+  });
+
+  test.each([409, 429, 500])(
+    'renewals that are answered with %i for less than the lease do not end it',
+    async (status) => {
+      const lease = fakeLease();
+      const a = candidate(lease, 'a');
+      await pass(1);
+      const b = candidate(lease, 'b');
+      await pass(1);
+      lease.refuses = new ApiError(status, 'Refused', 'refused', 30);
+      const { requests } = lease;
+      await pass(6);
+      // Neither given up nor asked without a pause.
+      expect(lease.requests - requests).toBeLessThan(40);
+      lease.refuses = undefined;
+      await pass(30);
+      expect([a.leads(), a.seen.lost, b.seen.elected]).toEqual([true, 0, 0]);
+      await Promise.all([a.election.stop(), b.election.stop()]);
+    },
+  );
+
+  test('renewals that each take three seconds do not end it', async () => {
+    const lease = fakeLease();
+    const a = candidate(lease, 'a');
+    await pass(1);
+    lease.slow = 3_000;
+    await pass(120);
+    expect([a.leads(), a.seen.lost]).toEqual([true, 0]);
+    lease.slow = 0;
+    await pass(5);
     await a.election.stop();
   });
 

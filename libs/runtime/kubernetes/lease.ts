@@ -3,7 +3,7 @@
  * sight of the last change of the record, the leader from before it sent the renewal that succeeded. The leader stops at two
  * thirds of the lease, the others take over after the whole of it; so there is a gap between two leaders, never an overlap.
  */
-import { ApiError, pause } from './api-server.ts';
+import { ApiError, pause, type Deadline } from './api-server.ts';
 import type { Kubernetes } from './client.ts';
 import { pathIn, type RawObject } from './resources.ts';
 
@@ -26,6 +26,8 @@ export interface LeaseListeners {
 export interface Election {
   /** True by the clock, not by a flag: a process that was frozen knows at its first question that its time is over. */
   isLeader(): boolean;
+  /** Until when what is done as the leader may still leave. It moves with each renewal; over, where this one does not lead. */
+  readonly mandate: Deadline;
   /** Stops leading first, then gives the lease back, so that another need not wait for its end. */
   stop(): Promise<void>;
 }
@@ -51,7 +53,7 @@ export function leaseTimes(durationSeconds: number) {
     renewDeadline: (duration * 2) / 3,
     renewPeriod: duration / 7.5,
     /** Others look this often. What a renewal is seen late comes on top of the lease before they may take over: hence well under a second. */
-    observePeriod: duration / 20,
+    observePeriod: Math.min(duration / 20, 500),
     /** One request; two must fit before the leader has to stop. */
     requestTimeout: Math.floor(Math.min(5_000, duration / 3)),
   };
@@ -69,16 +71,22 @@ export function electLeader(
   const path = pathIn(LEASES, namespace, name);
   const stopping = new AbortController();
 
-  /** The Lease as last seen, and when its record was last seen to change. */
+  /** The Lease as it is, as far as is known; undefined: there is none. */
   let seen: LeaseObject | undefined;
+  /**
+   * The last record that was seen, and when it was first seen. Where the Lease was deleted since, by hand, whoever held it may not know
+   * yet: so it is respected as if it stood.
+   */
+  let lastRecord: LeaseObject['spec'];
   let changedAt = 0;
   /** Set while leading. `renewedAt` is taken before the request, for the lease runs from then. */
   let term: { end: AbortController; renewedAt: number; timer: NodeJS.Timeout } | undefined;
   let problem = '';
 
   const observe = (lease: LeaseObject) => {
-    if (JSON.stringify(lease.spec) !== JSON.stringify(seen?.spec)) changedAt = now();
+    if (JSON.stringify(lease.spec) !== JSON.stringify(lastRecord)) changedAt = now();
     seen = lease;
+    lastRecord = lease.spec;
   };
 
   const lose = (why: string) => {
@@ -155,18 +163,19 @@ export function electLeader(
     const lease = await api.find<LeaseObject>(path, { timeout: times.requestTimeout });
     if (lease === undefined) seen = undefined;
     else observe(lease);
-    const holder = seen?.spec?.holderIdentity ?? '';
-    if (term !== undefined && holder !== identity) lose('another holds the lease');
+    // One that was deleted is made anew by its holder.
+    if (seen !== undefined && seen.spec?.holderIdentity !== identity) lose('another holds the lease');
   }
 
   /** Until when the record that was last seen is to be respected. */
   const expiresAt = (): number => {
-    const { holderIdentity = '', leaseDurationSeconds = durationSeconds } = seen?.spec ?? {};
+    const { holderIdentity = '', leaseDurationSeconds = durationSeconds } = lastRecord ?? {};
     return holderIdentity === '' || holderIdentity === identity ? 0 : changedAt + leaseDurationSeconds * 1000;
   };
 
   async function run() {
     let lookFirst = true;
+    let conflicted = false;
     while (!stopping.signal.aborted) {
       let wait = times.renewPeriod;
       try {
@@ -176,12 +185,15 @@ export function electLeader(
         if (isLeader() || now() >= expiresAt()) await write();
         else wait = Math.min(times.observePeriod, Math.max(1, expiresAt() - now()));
         problem = '';
+        conflicted = false;
       } catch (error) {
         if (stopping.signal.aborted) return;
         // Whether that write was made is not known, or somebody else's was: the next try begins with a look.
         lookFirst = true;
         const { status, message } = error instanceof ApiError ? error : { status: 0, message: String(error) };
-        wait = status === 409 ? 1 : times.renewPeriod / 2;
+        // A conflict is cleared up by a look, at once; one that comes again is a server that says so to everything.
+        wait = status === 409 && !conflicted ? 1 : times.renewPeriod / 2;
+        conflicted = status === 409;
         if (status !== 409 && message !== problem)
           log.warn({ lease: name, message }, 'lease could not be read or written');
         if (status !== 409) problem = message;
@@ -193,6 +205,11 @@ export function electLeader(
 
   return {
     isLeader,
+    mandate: {
+      get at() {
+        return term === undefined ? -Infinity : term.renewedAt + times.renewDeadline;
+      },
+    },
     async stop() {
       if (stopping.signal.aborted) return void (await running);
       stopping.abort();

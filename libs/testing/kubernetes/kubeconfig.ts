@@ -5,13 +5,16 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 
 /** A kubeconfig for a server that asks for no account; undefined: one that names no cluster. */
-export function kubeconfigFor(server: string | undefined): { file: string; remove(): void } {
+export function kubeconfigFor(
+  server: string | undefined,
+  user: object = { token: 'secret-token' },
+): { file: string; remove(): void } {
   const cluster = { server, 'insecure-skip-tls-verify': true };
   return writeKubeconfig({
     ...(server !== undefined && { 'current-context': 'c' }),
     contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
     clusters: [{ name: 'c', cluster: server === undefined ? { server: 'http://unused' } : cluster }],
-    users: [{ name: 'u', user: { token: 'secret-token' } }],
+    users: [{ name: 'u', user }],
   });
 }
 
