@@ -1,5 +1,7 @@
 /** Two controllers as processes, on a Kubernetes API and a real nats-server; the test is the breaker. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { connectKubernetes, type Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import { PATHS, pathIn } from '@kubervisor/runtime/kubernetes/resources';
@@ -13,6 +15,7 @@ import { marksOf } from '@kubervisor/shared/pods/codec';
 import type { RawPod } from '@kubervisor/shared/pods/pod';
 import { CLAIM_EXPIRY } from '@kubervisor/shared/policy/claim';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { startCountingProxy, type Asked, type CountingProxy } from '@kubervisor/testing/kubernetes/counting-proxy';
 import { startNats, type NatsServer } from '@kubervisor/testing/servers/nats';
 import { startService, type ServiceProcess } from '@kubervisor/testing/services';
 
@@ -25,6 +28,11 @@ let nats: NatsServer;
 let kubernetes: Kubernetes;
 let namespace: string;
 let controllers: ServiceProcess[];
+/** Of each controller its own, by name. */
+let proxies: Record<string, CountingProxy>;
+/** Whatever is published on NATS, as it comes: the subject, and which leader's it is where it is work. */
+let tap: NatsConnection;
+const published: { subject: string; leader: string | undefined }[] = [];
 let bus: Bus;
 let breaker: Consumption;
 
@@ -45,23 +53,48 @@ beforeAll(async () => {
   [cluster, nats] = await Promise.all([startCluster({ runPods: false }), startNats()]);
   kubernetes = connectKubernetes({ kubeconfigFile: cluster.kubeconfig, userAgent: 'kubervisor-tests' }, log);
   namespace = await cluster.namespace();
-  const env = {
-    KUBECONFIG: cluster.kubeconfig,
-    NATS_URL: nats.url,
-    WATCH_NAMESPACES: namespace,
-    LEASE_NAMESPACE: namespace,
-    LEASE_DURATION_SECONDS: String(LEASE_SECONDS),
+  proxies = {
+    'controller-0': await startCountingProxy(readFileSync(cluster.kubeconfig, 'utf8')),
+    'controller-1': await startCountingProxy(readFileSync(cluster.kubeconfig, 'utf8')),
   };
+  tap = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  tap.subscribe('kubervisor.>', {
+    callback: (_, message) => {
+      const decoded = decodeEvent(workEvaluate, message.string());
+      published.push({
+        subject: message.subject,
+        leader: decoded.ok ? decoded.event.data.round.split('-')[0] : undefined,
+      });
+    },
+  });
   controllers = await Promise.all(
-    ['controller-0', 'controller-1'].map((name) => startService('controller', name, env)),
+    Object.entries(proxies).map(([name, proxy]) =>
+      startService('controller', name, {
+        ...environment(proxy),
+        LEASE_DURATION_SECONDS: String(LEASE_SECONDS),
+        // One of the two has a clock of its own: nothing may rest on that (Leader).
+        ...(name === 'controller-1' && { NODE_OPTIONS: TEN_MINUTES_AHEAD }),
+      }),
+    ),
   );
   bus = await connectBus({ url: nats.url, name: 'test' }, log);
   breaker = bus.consume('evaluate', play, { concurrency: 4 });
 }, 120_000);
+const environment = (proxy: CountingProxy): Record<string, string> => ({
+  KUBECONFIG: proxy.kubeconfig,
+  NATS_URL: nats.url,
+  WATCH_NAMESPACES: namespace,
+  LEASE_NAMESPACE: namespace,
+});
+const TEN_MINUTES_AHEAD = `--import=data:text/javascript,${encodeURIComponent(
+  'const now = Date.now; const Real = Date; globalThis.Date = class extends Real { constructor(...of) { of.length === 0 ? super(Real.now() + 600000) : super(...of); } static now() { return Real.now() + 600000; } };',
+)}`;
 afterAll(async () => {
   await breaker?.stop();
   await bus?.close();
+  await tap?.close();
   for (const controller of controllers ?? []) await controller.stop();
+  for (const proxy of Object.values(proxies ?? {})) await proxy.close();
   await kubernetes?.close();
   await nats?.stop();
   await cluster?.stop();
@@ -209,18 +242,79 @@ test('W1, W3: claimed but without a fact: the next comes 5 s later', async () =>
   expect(next.work.claimRevision).toBe(silent.revision);
 });
 
-test('Leader: frozen until another leads: thawed, it publishes nothing and leads no more', async () => {
+const isWrite = ({ method }: Asked): boolean => method !== 'GET';
+const isLease = ({ url }: Asked): boolean => url.includes('/leases');
+
+test('Leader: frozen with its hands full until another leads: thawed, it publishes nothing, writes nothing, and leads no more', async () => {
   const old = await theLeader();
+  const proxy = proxies[old.name]!;
   const before = await nextRound();
+  // Its writes reach the API server, and it hears of none: a pod's patch, a status, an Event with more of them behind it, a renewal.
+  const answers = Promise.withResolvers<void>();
+  const held: Asked[] = [];
+  proxy.after = (asked) => {
+    if (!isWrite(asked)) return;
+    held.push(asked);
+    return answers.promise;
+  };
+  await Promise.all(['x', 'y', 'z'].map((name) => aPod(name)));
+  await until('its hands are full', async () =>
+    [/\/pods\/x/, /\/leases\//].every((path) => held.some(({ url }) => path.test(url))),
+  );
   old.freeze();
   const first = await nextRound((one) => leaderOf(one) !== leaderOf(before));
-  old.thaw();
-  await until('it knows', async () => !(await leads(old)));
+  // Something to do for who still believes to lead.
+  await aPod('late');
+  const asked = proxy.asked.length;
+  const told = published.length;
   const from = played.length;
+  old.thaw();
+  answers.resolve();
+  await until('it knows', async () => !(await leads(old)));
   for (let count = 0; count < 4; count++) await nextRound();
+  proxy.after = () => {};
+  expect(proxy.asked.slice(asked).filter(isWrite)).toEqual([]);
+  // It looks at the lease, as a standby does.
+  expect(proxy.asked.slice(asked).filter(isLease).length).toBeGreaterThan(0);
+  const work = published.slice(told).filter(({ subject }) => subject.startsWith('kubervisor.work.'));
+  expect(work.length).toBeGreaterThanOrEqual(4);
+  expect(new Set(work.map(({ leader }) => leader))).toEqual(new Set([leaderOf(first)]));
   expect(new Set(played.slice(from).map(leaderOf))).toEqual(new Set([leaderOf(first)]));
   expect(most).toBe(1);
+  for (const name of ['x', 'y', 'z', 'late'])
+    await kubernetes.api.request('DELETE', pathIn(PATHS.pods, namespace, name), { body: { gracePeriodSeconds: 0 } });
 });
+
+test.each([3, 15])(
+  'Leader: killed, with a lease of %i s: another leads within the lease and one second',
+  async (seconds) => {
+    // A namespace without a resource, so that these two disturb nobody.
+    const elsewhere = await cluster.namespace();
+    const way = await startCountingProxy(readFileSync(cluster.kubeconfig, 'utf8'));
+    const env = { ...environment(way), WATCH_NAMESPACES: elsewhere, LEASE_NAMESPACE: elsewhere };
+    const two: ServiceProcess[] = [];
+    let renewedAt = 0;
+    way.after = ({ method, url }) => {
+      if (method === 'PUT' && url.includes('/leases/')) renewedAt = Date.now();
+    };
+    try {
+      for (const name of ['killed', 'standby'])
+        two.push(await startService('controller', name, { ...env, LEASE_DURATION_SECONDS: String(seconds) }));
+      const [killed, standby] = two;
+      await until('one leads', async () => leads(killed!));
+      await until('it has renewed', async () => renewedAt > 0);
+      await killed!.kill();
+      const line = await until('the other leads', async () => standby!.log.find(({ msg }) => msg === 'leading'));
+      const took = (Date.parse(String(line.time)) - renewedAt) / 1000;
+      console.log(`fail-over with a lease of ${seconds} s: ${took.toFixed(2)} s after the last renewal`);
+      expect(took).toBeGreaterThan(seconds - 0.1);
+      expect(took).toBeLessThan(seconds + 1);
+    } finally {
+      for (const controller of two) await controller.stop();
+      await way.close();
+    }
+  },
+);
 
 test('W7: NATS comes back empty: streams are made, nothing is published for 5 s, then rounds go on from nothing', async () => {
   const before = await nextRound();

@@ -45,6 +45,23 @@ test('Leader: one of two leads; when it stops it gives the lease back and the ot
   await b.election.stop();
 });
 
+test('Leader: a lease deleted by hand is made anew by its holder, and makes no second leader', async () => {
+  const a = candidate('pod-a', 'deleted');
+  await a.whenElected;
+  const b = candidate('pod-b', 'deleted');
+  await fixture.kubernetes.api.request(
+    'DELETE',
+    pathIn('/apis/coordination.k8s.io/v1/leases', fixture.namespace, 'deleted'),
+  );
+  while ((await leaseOf('deleted')) === undefined) {
+    expect([a.election.isLeader(), b.election.isLeader()]).toEqual([true, false]);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect((await leaseOf('deleted'))?.spec['holderIdentity']).toBe('pod-a');
+  expect([a.election.isLeader(), b.election.isLeader()]).toEqual([true, false]);
+  await Promise.all([a.election.stop(), b.election.stop()]);
+});
+
 test('Leader: after the death of one the other leads within the lease and one second', async () => {
   const dead = candidate('pod-dead', 'death');
   await dead.whenElected;

@@ -326,6 +326,17 @@ describe.each(binaries)('on %s', (_name, binary) => {
       expect(stored?.data.length).toBeLessThan(300_000);
     });
 
+    test('Leader: what is not wanted any more when it has been packed is not sent', async () => {
+      let leads = true;
+      const large = Array.from({ length: 20_000 }, (_, index) => `pod-${index}`);
+      const publishing = bus.publish(CART, event(large), { onlyIf: () => leads });
+      leads = false;
+      await expect(publishing).rejects.toThrow('not wanted any more');
+      await bus.publish(CART_ROUND, event('something else'));
+      const manager = await jetstreamManager(await clientAt(nats.url));
+      expect((await manager.streams.info(STREAMS.work.name)).state.last_seq).toBe(0);
+    });
+
     test('what does not fit even gzipped is PayloadTooLarge, and nothing is sent', async () => {
       const noise = Array.from({ length: 120_000 }, () => Math.random());
       await expect(bus.publish(CART, event(noise))).rejects.toThrow(PayloadTooLarge);

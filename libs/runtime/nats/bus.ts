@@ -31,9 +31,10 @@ export interface Bus {
   onReconnect(listener: () => void): () => void;
   /**
    * Stored when it resolves. gzip above COMPRESS_ABOVE_BYTES. Throws PayloadTooLarge, StreamMissing, PublishFailed (also when
-   * no answer came in time: it may be stored all the same).
+   * no answer came in time: it may be stored all the same). `onlyIf` is asked just before it leaves, for it is packed first, and the
+   * process may stand still meanwhile; no is a PublishFailed that sent nothing.
    */
-  publish(subject: string, event: CloudEvent, options?: { messageId?: string }): Promise<void>;
+  publish(subject: string, event: CloudEvent, options?: { messageId?: string; onlyIf?: () => boolean }): Promise<void>;
   /** Takes work; at most `concurrency` messages are with the handler at once. A handler that throws leaves its message unacked. */
   consume(
     kind: WorkKind,
@@ -72,7 +73,7 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
     },
     onReconnect: (listener) => connection.onConnect(() => listener()),
 
-    async publish(subject, event, { messageId } = {}) {
+    async publish(subject, event, { messageId, onlyIf = () => true } = {}) {
       const { data, headers: entries } = await pack(JSON.stringify(event));
       const session = connection.session();
       if (session === undefined) throw new PublishFailed('not connected to NATS', { cause: new NotConnected() });
@@ -80,6 +81,7 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
       for (const [name, value] of Object.entries(entries)) packed.set(name, value);
       const limit = Math.min(MAX_PAYLOAD_BYTES, session.nc.info?.max_payload ?? MAX_PAYLOAD_BYTES) - HEADER_ROOM;
       if (data.length > limit) throw new PayloadTooLarge(data.length, limit);
+      if (!onlyIf()) throw new PublishFailed('not wanted any more');
       await store(connection, session, subject, data, {
         headers: packed,
         ...(messageId !== undefined && { msgID: messageId }),

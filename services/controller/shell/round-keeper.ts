@@ -306,7 +306,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     let event: CloudEvent | undefined;
     const send = async (): Promise<void> => {
       event = message(id, revision);
-      await bus.publish(workSubject(kind, kept), event, { messageId: id });
+      await bus.publish(workSubject(kind, kept), event, { messageId: id, onlyIf: isLeader });
     };
     // Before it is sent, for its fact may be here before the server's word that it was stored.
     kept.clocks[kind] = published(kept.clocks[kind], id, timeout, monotonic());
