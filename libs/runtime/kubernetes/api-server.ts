@@ -271,8 +271,17 @@ export function connectApiServer({ kubeconfigFile, context, userAgent }: ApiServ
 
     async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
       const timeout = options.timeout ?? (method === 'GET' ? READ_TIMEOUT : WRITE_TIMEOUT);
-      const late = AbortSignal.timeout(timeout);
-      const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
+      // By hand: AbortSignal.any leaves something behind on a signal that outlives the request, and AbortSignal.timeout its timer.
+      const ending = new AbortController();
+      const { signal } = ending;
+      let isLate = false;
+      const late = setTimeout(() => {
+        isLate = true;
+        ending.abort();
+      }, timeout);
+      const stop = () => ending.abort(options.signal?.reason);
+      options.signal?.addEventListener('abort', stop, { once: true });
+      if (options.signal?.aborted === true) stop();
       let used: Pool | undefined;
       const onPool = (pool: Pool) => void (used = pool);
       try {
@@ -281,9 +290,12 @@ export function connectApiServer({ kubeconfigFile, context, userAgent }: ApiServ
         return JSON.parse(await answer.body.text()) as T;
       } catch (error) {
         if (error instanceof ApiError || error instanceof DeadlinePassed) throw error;
-        if (!late.aborted) throw noAnswer(error);
+        if (!isLate) throw noAnswer(error);
         leave(used);
         throw new ApiError(0, 'Timeout', `no answer within ${timeout} ms`);
+      } finally {
+        clearTimeout(late);
+        options.signal?.removeEventListener('abort', stop);
       }
     },
 
