@@ -19,6 +19,11 @@ import { PATHS, pathIn } from './resources.ts';
 import { watchCollection, type Collection } from './watch.ts';
 
 const silent = createLogger('test', 'silent');
+/** What the watches log. */
+const lines: { status?: number; failures?: number }[] = [];
+const listening = createLogger('test', 'debug', 'test', {
+  write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]),
+});
 
 let cluster: TestCluster;
 let direct: Kubernetes;
@@ -37,7 +42,7 @@ beforeAll(async () => {
   wire = await startTcpProxy({ host: hostname, port: Number(port) });
   const way = kubeconfigThrough(wire.port, cluster.kubeconfig);
   end = () => way.remove();
-  wired = connectKubernetes({ kubeconfigFile: way.file, userAgent: 'kubervisor-tests' }, silent);
+  wired = connectKubernetes({ kubeconfigFile: way.file, userAgent: 'kubervisor-tests' }, listening);
   counting = await startCountingProxy(readFileSync(cluster.kubeconfig, 'utf8'));
   counted = connectKubernetes({ kubeconfigFile: counting.kubeconfig, userAgent: 'kubervisor-tests' }, silent);
   namespace = await cluster.namespace();
@@ -51,6 +56,7 @@ afterAll(async () => {
 
 const started: Collection<Pod>[] = [];
 afterEach(async () => {
+  lines.length = 0;
   wire.pass();
   counting.before = () => {};
   await Promise.all(started.splice(0).map((collection) => collection.stop()));
@@ -171,7 +177,8 @@ describe('the API server is killed and started again', () => {
     await until('synced', () => collection.synced);
     wire.refuse();
     await cluster.outage.begin();
-    await until('it knows', () => collection.health.problem !== undefined);
+    // A single break is gone on from, and then nothing is missed: this one repeats.
+    await until('it asks for a list', () => lines.some(({ failures = 0 }) => failures > 1));
     await cluster.outage.end();
     const { old, fresh } = await change();
     wire.pass();
@@ -199,6 +206,7 @@ describe('the API server is killed and started again', () => {
     // The connection breaks now; where the watch was, the server knows nothing of any more.
     wire.pass();
     await isRight();
+    expect(lines.map(({ status }) => status)).toContain(410);
     expect(collection.stats).toEqual({ missed: CHANGES, relists: 1, reconnects: 2 });
   }, 60_000);
 });
@@ -241,8 +249,8 @@ test('several namespaces, one of them forbidden for a while (403): it says so, a
       },
     });
   };
-  for (const of of [namespace, other])
-    await api.request('POST', roles(of), {
+  for (const each of [namespace, other])
+    await api.request('POST', roles(each), {
       body: {
         metadata: { name: 'watch' },
         rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] }],
