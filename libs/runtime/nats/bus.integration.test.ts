@@ -780,6 +780,18 @@ describe.each(binaries)('on %s', (_name, binary) => {
       await eventually(() => bus.status().ready);
     });
 
+    test('a server that takes less than 1 MiB: what is larger is PayloadTooLarge and no trouble, the rest goes on', async () => {
+      const nats = await server({ config: 'max_payload: 8KB' });
+      const bus = await busAt(nats.url);
+      await bus.ensure(1);
+      await expect(bus.publish(CART, event('x'.repeat(8000)))).rejects.toMatchObject({
+        name: 'PayloadTooLarge',
+        limit: 8192 - 1024,
+      });
+      await bus.publish(CART, event('x'.repeat(6000)));
+      expect(bus.status()).toEqual({ ready: true });
+    });
+
     test('JetStream that is off', async () => {
       const nats = await server({ jetstream: false });
       const bus = await busAt(nats.url);
