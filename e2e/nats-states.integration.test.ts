@@ -25,7 +25,7 @@ const STATE = 3000;
 let folder: string;
 let nats: NatsServer;
 let proxy: TcpProxy;
-let processes: ServiceProcess[];
+let processes: ServiceProcess[] = [];
 
 /** A kubeconfig that leads nowhere. */
 const KUBECONFIG = JSON.stringify({
@@ -128,7 +128,7 @@ beforeAll(async () => {
   processes = await Promise.all(
     PROCESSES.map((service) => startService(service, `${service}-0`, envOf(service, `nats://127.0.0.1:${proxy.port}`))),
   );
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await Promise.all(processes.map((process) => process.stop()));
   await proxy.close();
