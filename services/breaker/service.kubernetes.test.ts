@@ -1,6 +1,7 @@
 /** Rounds on a Kubernetes API and a real nats-server. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { connectKubernetes, type Kubernetes } from '@kubervisor/runtime/kubernetes/client';
 import { PATHS, pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import type { WorkEvaluate } from '@kubervisor/shared/events/work-evaluate';
@@ -9,6 +10,7 @@ import { LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod, RawPod } from '@kubervisor/shared/pods/pod';
 import { CLAIM_LIFE, GIVE_UP_SLACK } from '@kubervisor/shared/policy/claim';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { startCountingProxy, type Asked, type CountingProxy } from '@kubervisor/testing/kubernetes/counting-proxy';
 import { startNats, type NatsServer } from '@kubervisor/testing/servers/nats';
 import { startService } from '@kubervisor/testing/services';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,14 +23,20 @@ let nats: NatsServer;
 let leader: Leader;
 let kubernetes: Kubernetes;
 let detector: Detector;
+/** Before the API server, for those whose requests are counted and held. */
+let proxy: CountingProxy;
+let counted: Kubernetes;
 beforeAll(async () => {
   [cluster, nats, detector] = await Promise.all([startCluster({ runPods: false }), startNats(), startDetector()]);
   kubernetes = connectKubernetes({ kubeconfigFile: cluster.kubeconfig, userAgent: 'kubervisor-tests' }, log);
+  proxy = await startCountingProxy(readFileSync(cluster.kubeconfig, 'utf8'));
+  counted = connectKubernetes({ kubeconfigFile: proxy.kubeconfig, userAgent: 'kubervisor-breaker' }, log);
   leader = await startLeader(nats);
 }, 120_000);
 afterAll(async () => {
   await leader?.stop();
-  await kubernetes?.close();
+  await Promise.all([kubernetes?.close(), counted?.close()]);
+  await proxy?.close();
   await detector?.stop();
   await nats?.stop();
   await cluster?.stop();
@@ -129,6 +137,94 @@ test('W3: of two breakers with the same message one acts, and the floor holds', 
   );
 });
 
+const isList = ({ method, url }: Asked): boolean => method === 'GET' && url.includes('/pods?');
+const isPatch = ({ method }: Asked): boolean => method === 'PATCH';
+
+/** Holds the first request that fits, before it is handed on or before it is answered. `reached`: it is there. */
+function hold(where: 'before' | 'after', fits: (asked: Asked) => boolean) {
+  const reached = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  let isFirst = true;
+  proxy[where] = (asked) => {
+    if (!isFirst || !fits(asked)) return;
+    isFirst = false;
+    reached.resolve();
+    return released.promise;
+  };
+  return {
+    reached: reached.promise,
+    release() {
+      proxy[where] = () => {};
+      released.resolve();
+    },
+  };
+}
+
+describe.each([
+  ['the same message', 0],
+  ['the next round, which supersedes the same claim', 1],
+] as const)('W3: of two breakers one acts, where the second gets %s', (_, ahead) => {
+  test.each([
+    ['lists', 'before', isList],
+    ['waits for the list', 'after', isList],
+    ['patches', 'before', isPatch],
+    ['waits for the answer to a patch', 'after', isPatch],
+  ] as const)('while the first %s', async (_what, where, fits) => {
+    const fleet = await aFleet(6);
+    detector.verdicts = bad(6);
+    const breakers = [{ minPodsAvailableCount: 4 }];
+    const first = fleet.work({ breakers });
+    const second = ahead === 0 ? first : { ...fleet.work({ breakers }), claimRevision: first.claimRevision };
+    const from = proxy.asked.length;
+    await withBreakers(
+      async () => {
+        const brake = hold(where, fits);
+        await leader.publish(first);
+        await brake.reached;
+        await leader.publish(second);
+        // The first is held, so this is the second's.
+        const [refused] = await leader.endings(second.round);
+        expect(refused).toMatchObject({ outcome: 'refused', breaks: [] });
+        brake.release();
+        const facts = await leader.endings(first.round, ahead === 0 ? 2 : 1);
+        expect(facts.find(({ outcome }) => outcome === 'completed')?.breaks).toHaveLength(2);
+      },
+      counted,
+      counted,
+    );
+    expect(await fleet.out()).toEqual(['cart-0', 'cart-1']);
+    const asked = proxy.asked.slice(from);
+    expect([asked.filter(isList).length, asked.filter(isPatch).length]).toEqual([1, 2]);
+  });
+});
+
+test('W3: a message of the leader before, delivered when the next leader has had a round, asks Kubernetes for nothing', async () => {
+  const fleet = await aFleet(4);
+  detector.verdicts = bad(4);
+  await withBreakers(async () => {
+    const breakers = [{ minPodsAvailableCount: 3 }];
+    const of = (leaderId: string, claimRevision: number) => ({
+      ...fleet.work({ breakers }),
+      ...{ round: `${leaderId}-${randomUUID()}`, claimRevision },
+    });
+    const mine = of('old', 0);
+    await leader.publish(mine);
+    const [done] = await leader.endings(mine.round);
+    // The old leader is frozen here, and holds the revision that it saw; the next leader's round supersedes it.
+    const seen = done?.claim.revision ?? NaN;
+    const next = of('next', seen);
+    await leader.publish(next);
+    expect((await leader.endings(next.round))[0]).toMatchObject({ outcome: 'completed' });
+    const from = proxy.asked.length;
+    for (const late of [of('old', seen), of('old', 0)]) {
+      await leader.publish(late);
+      expect((await leader.endings(late.round))[0]).toMatchObject({ outcome: 'refused', breaks: [] });
+    }
+    expect(proxy.asked.slice(from)).toEqual([]);
+    expect(await fleet.out()).toEqual(['cart-0']);
+  }, counted);
+});
+
 test('W4: who changed or went between list and patch is told, and only the places that are left are filled', async () => {
   const fleet = await aFleet(6);
   detector.verdicts = bad(6);
@@ -180,6 +276,37 @@ test('W3: a process that stood still after its list patches nobody', async () =>
     },
     { listPods },
   );
+});
+
+test('W3: a process that is frozen between the answer to its list and its patches until its claim has run out sends none', async () => {
+  const fleet = await aFleet(4);
+  detector.verdicts = bad(2);
+  const breaker = await startService('breaker', 'breaker-frozen', {
+    KUBECONFIG: proxy.kubeconfig,
+    NATS_URL: nats.url,
+    DETECTOR_URL: detector.url,
+  });
+  try {
+    const from = proxy.asked.length;
+    const brake = hold('after', isList);
+    const work = fleet.work();
+    await leader.publish(work);
+    await brake.reached;
+    breaker.freeze();
+    // The answer is in its hands now; nothing of it moves.
+    brake.release();
+    await sleep(CLAIM_LIFE + 200);
+    breaker.thaw();
+    const [fact] = await leader.endings(work.round);
+    expect(heldOf(fact?.withheld ?? [])).toEqual(['cart-0 Deadline', 'cart-1 Deadline']);
+    expect(proxy.asked.slice(from).filter(isList)).toHaveLength(1);
+    // Nor does its HTTP client find any that waited.
+    await sleep(1000);
+    expect(proxy.asked.slice(from).filter(isPatch)).toEqual([]);
+    expect(await fleet.out()).toEqual([]);
+  } finally {
+    await breaker.stop();
+  }
 });
 
 test('A6: a dry run tells what it would break and touches no pod', async () => {
