@@ -5,6 +5,7 @@ import { presenter, question, summaryOf } from './view.ts';
 const report = (change: Partial<ReleaseReport> = {}): ReleaseReport => ({
   ok: true,
   dryRun: false,
+  namespaces: [],
   stopped: [],
   services: [],
   pods: { found: 0, out: 0, paused: 0, released: 0, failed: [] },
@@ -29,6 +30,12 @@ test('when all is done: what was done, what a manifest would undo, and what stay
   expect(text).toContain('Take kubervisor/traffic out of the manifests');
   expect(text).toContain('What stays: 2 KubervisorServices');
   expect(text).toContain('kubectl delete customresourcedefinition kubervisorservices.kubervisor.k8s.io');
+});
+
+test('of some namespaces the definition is not to be deleted: it would take the others with it', () => {
+  const text = summaryOf(report({ namespaces: ['a', 'b'] }), false);
+  expect(text).toContain('kubectl delete kubervisorservices --all --namespace b');
+  expect(text).not.toContain('customresourcedefinition');
 });
 
 test('when it is not: each problem with its next step, how to undo the stop, and no word of deletion', () => {

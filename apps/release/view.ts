@@ -121,12 +121,19 @@ export function summaryOf(report: ReleaseReport, colored: boolean): string {
       '',
       'Take kubervisor/traffic out of the manifests of those Services too: Helm, Argo CD or Flux would put it back.',
     );
-  if (report.ok && !dryRun)
+  if (report.ok && !dryRun) {
+    const { namespaces } = report;
     lines.push(
       '',
-      `What stays: ${kept.kubervisorServices === undefined ? 'KubervisorServices' : count(kept.kubervisorServices, 'KubervisorService')} and their definition. To delete them as well:`,
-      '  kubectl delete kubervisorservices --all --all-namespaces',
-      '  kubectl delete customresourcedefinition kubervisorservices.kubervisor.k8s.io',
+      `What stays: ${kept.kubervisorServices === undefined ? 'KubervisorServices' : count(kept.kubervisorServices, 'KubervisorService')} and their definition. To delete ${namespaces.length === 0 ? 'them as well' : 'the former as well'}:`,
     );
+    // The definition takes the KubervisorServices of all namespaces with it.
+    if (namespaces.length === 0)
+      lines.push('  kubectl delete customresourcedefinition kubervisorservices.kubervisor.k8s.io');
+    else
+      lines.push(
+        ...namespaces.map((namespace) => `  kubectl delete kubervisorservices --all --namespace ${namespace}`),
+      );
+  }
   return lines.join('\n');
 }

@@ -48,7 +48,7 @@ export interface ReleaseSettings {
 /** What was found before anything was done. */
 export interface Found {
   workloads: readonly Workload[];
-  /** Services whose selector holds our key. */
+  /** Services whose selector loses our key. */
   services: readonly Service[];
   /** Pods with marks of ours. */
   pods: number;
@@ -90,6 +90,8 @@ export interface ReleaseReport {
   /** Nothing of ours is left on pods and in selectors, and none of our processes is known to run. Of a dry run: nothing stands in its way. */
   ok: boolean;
   dryRun: boolean;
+  /** [] = all. */
+  namespaces: readonly string[];
   /** A person said no, or it was interrupted. */
   ended?: 'declined' | 'interrupted';
   stopped: Pick<Workload, 'namespace' | 'name' | 'component' | 'replicas'>[];
@@ -127,6 +129,8 @@ const STOPPED_WITHIN = 90_000;
 const LOOK_AGAIN = 500;
 const SHOWN_FAILURES = 10;
 
+const concernsUs = (service: Service): boolean => releaseService(service).do !== 'nothing';
+
 type Keyed = { namespace: string; name: string };
 const keyOf = ({ namespace, name }: Keyed): string => `${namespace}/${name}`;
 
@@ -140,6 +144,7 @@ export async function release(
   const report: ReleaseReport = {
     ok: false,
     dryRun: settings.dryRun,
+    namespaces: settings.namespaces,
     stopped: [],
     services: [],
     pods: { found: 0, out: 0, paused: 0, released: 0, failed: [] },
@@ -190,7 +195,7 @@ async function run(
   const pods = await listMarkedPods(how, namespaces);
   const found: Found = {
     workloads: workloads ?? [],
-    services: services.filter((service) => releaseService(service).do !== 'nothing'),
+    services: services.filter((service) => releaseService(service).do === 'remove'),
     pods: pods.length,
     out: pods.filter(isOut).length,
     paused: pods.filter(isPaused).length,
@@ -215,7 +220,7 @@ async function run(
   await checkRightToStop(how, found.workloads);
 
   if (dryRun) {
-    report.services = found.services.map((service) => {
+    report.services = services.filter(concernsUs).map((service) => {
       const { do: what, ...rest } = releaseService(service);
       return what === 'leave' && 'reason' in rest
         ? { namespace: service.namespace, name: service.name, result: 'left', message: LEFT[rest.reason] }
@@ -232,8 +237,8 @@ async function run(
   await stopWorkloads(how, found.workloads, on, report, refuse);
   const silent: Lease[] = [];
   for (const lease of leases ?? []) {
-    // Who was seen to be dead before anything was stopped need not be watched again.
-    const known = outside.dead.includes(lease) && found.workloads.length === 0;
+    // Who was seen to be dead need not be watched again where no controller was stopped since that may have waited for its end.
+    const known = outside.dead.includes(lease) && found.workloads.every(({ component }) => component !== 'controller');
     const present = known ? lease : await lookAtLease(how, lease);
     const alive =
       known || present === undefined
@@ -492,7 +497,7 @@ async function releaseServices(
   on: ReleaseListeners,
   report: ReleaseReport,
 ): Promise<void> {
-  const services = (await listServices(how, namespaces)).filter((service) => releaseService(service).do !== 'nothing');
+  const services = (await listServices(how, namespaces)).filter(concernsUs);
   await concurrently(services, SERVICES_AT_ONCE, async (service) => {
     const path = pathIn(PATHS.services, service.namespace, service.name);
     let left: string | undefined;

@@ -79,6 +79,7 @@ describe('every edit does what the table says', () => {
     expect(rows.filter(({ from }) => from === 'paused').map(({ by, edit }) => `${by} ${edit}`)).toEqual([
       'person activate',
       'controller release',
+      'person release',
     ]);
   });
 });

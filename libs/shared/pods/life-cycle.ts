@@ -74,4 +74,11 @@ export const LIFE_CYCLE: readonly Transition[] = [
     by: 'controller',
     when: 'it matches no more, or its resource is gone (F2)',
   },
+  {
+    from: ['closed', 'open', 'half-open', 'paused'],
+    to: 'unmanaged',
+    edit: 'release',
+    by: 'person',
+    when: 'npm run release, before an uninstall (F2)',
+  },
 ];
