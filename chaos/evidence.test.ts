@@ -67,9 +67,10 @@ function stands({ mode }: { mode?: string }): void {
 }
 
 const kindOf = ({ role }: { role: string }) => (role === 'breaker' ? 'evaluate' : 'activate');
-function claims(process: typeof BREAKER | typeof OTHER | typeof ACTIVATOR, round: string): void {
+/** Claims of a message that was sent just before, or that had been on its way for long. */
+function claims(process: typeof BREAKER | typeof OTHER | typeof ACTIVATOR, round: string, sentBefore = false): void {
   const key = `${UID}.${kindOf(process)}`;
-  evidence.workPublished(round);
+  if (!sentBefore) evidence.workPublished(round);
   evidence.claimSent(process, { round });
   evidence.claimStored(process, { key, round });
 }
@@ -143,6 +144,23 @@ test('a wall clock that goes its own way, or is a little behind, does not make a
   claims(BREAKER, 'r-2');
   lists(BREAKER);
   breaks(BREAKER, 'cart-0')();
+  expect(found()).toEqual([]);
+});
+
+test('work that lay in a process that stood still is stamped as of when it was sent, and still is of its own round', () => {
+  claims(BREAKER, 'r-1');
+  now += 3000;
+  evidence.workPublished('r-2');
+  const sent = stamp();
+  now += 1000;
+  claims(OTHER, 'r-3');
+  now += 4000;
+  claims(BREAKER, 'r-2', true);
+  lists(BREAKER);
+  asks(BREAKER, 'cart-0', {
+    labels: { 'kubervisor/traffic': 'no', 'kubervisor/strategy': 'errors' },
+    annotations: { 'breaker/breakAt': sent },
+  })();
   expect(found()).toEqual([]);
 });
 

@@ -133,8 +133,8 @@ export class Evidence {
   #time: number;
   #judgedUntil = 0;
   readonly #queue: Sequenced[] = [];
-  /** By process and kind: claims that were made, newest last. */
-  readonly #holders = new Map<string, (Holder & { sights: Sight[] })[]>();
+  /** By process: claims that were made, newest last; `begunAt`: when their message was published, or else the claim was sent. */
+  readonly #holders = new Map<string, (Holder & { sights: Sight[]; begunAt: number })[]>();
   readonly #sent = new Map<string, number>();
   readonly #published = new Map<string, number>();
   #writes: Pending[] = [];
@@ -217,6 +217,7 @@ export class Evidence {
     const kind = key.slice(dot + 1) as Holder['kind'];
     const now = this.#now();
     const publishedAt = this.#published.get(round);
+    const sentAt = this.#sent.get(`${process.name} ${round}`) ?? now;
     const holder = {
       ...{ process: process.name, kind, round, uid, name: this.#names.get(uid) ?? uid },
       known: {
@@ -224,7 +225,8 @@ export class Evidence {
         // Our own watch may be behind too.
         to: (publishedAt ?? now) + SLACK,
       },
-      claim: { sentAt: this.#sent.get(`${process.name} ${round}`) ?? now },
+      claim: { sentAt },
+      begunAt: publishedAt ?? sentAt,
       broken: new Set<string>(),
       sights: [],
     };
@@ -268,14 +270,14 @@ export class Evidence {
       const found = write.operations.find((one) => one.path === `/metadata/${map}/${pointer(key)}`)?.value;
       return typeof found === 'string' ? found : undefined;
     };
-    // What the process itself wrote says how long ago it decided: one that stood still meanwhile may have a later round by now. The
-    // clocks of two processes differ by some milliseconds on some machines.
+    // What the process itself wrote says when it decided, on the clock of the message: one that stood still meanwhile may have a later
+    // round by now, whose message was published after that. The clocks of two processes differ by some milliseconds on some machines.
     const stamp = valueOf('annotations', 'breaker/breakAt') ?? valueOf('annotations', 'kubervisor/activatedAt');
     const age = stamp === undefined ? 0 : Math.max(0, this.#wall() - Date.parse(stamp) - CLOCKS_DIFFER);
     const name = valueOf('labels', NAME) ?? this.pods.get(write.pod)?.metadata.labels?.[NAME];
     const kind = process.role === 'breaker' ? 'evaluate' : 'activate';
     const holders = (this.#holders.get(process.name) ?? []).filter((one) => one.kind === kind && one.name === name);
-    const holder = holders.findLast(({ claim }) => (claim?.sentAt ?? 0) <= arrivedAt - age) ?? holders.at(-1);
+    const holder = holders.findLast(({ begunAt }) => begunAt <= arrivedAt - age) ?? holders.at(-1);
     // It lists anew only when all that it decided on the last list is answered.
     const sight = holder?.sights.at(-1);
     this.#writes.push({ ...write, process, arrivedAt, refused, holder, sight });
