@@ -198,6 +198,10 @@ export class Evidence {
     const now = this.#now();
     this.#lagged.begin(now - milliseconds)(now);
   }
+  /** How late we were in all since then: as late is everything else on this machine. */
+  lagSince(time: number): number {
+    return this.#lagged.within({ from: time, to: this.#now() });
+  }
   /** A person is about to change the pod. */
   person(pod: string): void {
     this.#persons.set(pod, this.#now());

@@ -73,7 +73,9 @@ async function run(): Promise<number> {
   say(`chaos: seed ${seed}, ${minutes} minutes; logs in ${history.folder}`);
   let passed = false;
   try {
-    const report = await runChaos({ minutes, seed, bail, history, say, signal: interrupted.signal });
+    // A cluster that somebody gave on purpose (TEST_KUBECONFIG) is not ours to kill.
+    const source = (process.env['KUBEBUILDER_ASSETS'] ?? '') === '' ? 'sandbox' : 'assets';
+    const report = await runChaos({ source, minutes, seed, bail, history, say, signal: interrupted.signal });
     passed = isPassed(report);
     const kept = { ...report, ...((keep || !passed) && { folder: history.folder }) };
     process.stdout.write(`${json ? JSON.stringify(kept, undefined, 2) : textOf(kept)}\n`);

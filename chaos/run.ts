@@ -9,6 +9,8 @@ import { startStage, type Member, type Stage } from './stage.ts';
 import type { Report, Told } from './verdict.ts';
 
 export interface RunOptions {
+  /** Where the API server comes from. */
+  source: 'assets' | 'sandbox';
   minutes: number;
   seed: number;
   /** No further storm after the first violation. */
@@ -23,11 +25,12 @@ const LONGEST_STORM = 60_000;
 const lateWritesAllowed = (freezes: number): number => 1 + Math.floor(freezes / 20);
 const FAULTS_TOLD = 6;
 
-export async function runChaos({ minutes, seed, bail, history, say, signal }: RunOptions): Promise<Report> {
+export async function runChaos(options: RunOptions): Promise<Report> {
   const began = performance.now();
-  const stage = await startStage(seed, history, say);
+  const { source, seed, history, say } = options;
+  const stage = await startStage(source, seed, history, say);
   try {
-    return await play(stage, { minutes, seed, bail, history, say, signal }, began);
+    return await play(stage, options, began);
   } finally {
     await stage.stop();
   }
@@ -93,6 +96,13 @@ async function play(
     for (const result of results) if (result.status === 'rejected') history.tell('harness', String(result.reason));
     clearInterval(mood);
     await delay(begun + length - performance.now());
+    const lives = [
+      ...members.map(({ life }) => life),
+      stage.natsServer,
+      stage.apiServer,
+      ...(stage.etcd ? [stage.etcd] : []),
+    ];
+    await Promise.all(lives.map((life) => life.settle()));
     return staying;
   };
 

@@ -77,7 +77,12 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-export async function startStage(seed: number, history: History, say: (line: string) => void): Promise<Stage> {
+export async function startStage(
+  source: 'assets' | 'sandbox',
+  seed: number,
+  history: History,
+  say: (line: string) => void,
+): Promise<Stage> {
   const random = new Random(seed ^ 0x5eed);
   const ends: (() => Promise<void> | void)[] = [];
   const stop = async (): Promise<void> => {
@@ -85,7 +90,7 @@ export async function startStage(seed: number, history: History, say: (line: str
       await Promise.resolve(end()).catch((error: unknown) => say(`at the end: ${String(error)}`));
   };
   try {
-    const cluster = await startCluster({ kubelet: { endsAfter: 1000 } });
+    const cluster = await startCluster({ source, kubelet: { endsAfter: 1000 } });
     ends.push(() => cluster.stop());
     say(
       cluster.kind === 'real'

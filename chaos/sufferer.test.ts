@@ -62,6 +62,20 @@ test('a stop at the worst moment is done when the call returns', async () => {
   expect(done).toEqual(['freeze', 'thaw']);
 });
 
+test('one that could not be started is dead until it can, and the faults after that are not lost', async () => {
+  const { suffers, done, failing } = aBody();
+  const undo = await suffers.suffer('dead');
+  failing(5);
+  await expect(undo()).rejects.toThrow('not yet');
+  expect(suffers.isWell).toBe(false);
+  await suffers.settle();
+  expect({ done, well: suffers.isWell }).toEqual({ done: ['kill', 'start'], well: true });
+  await (
+    await suffers.suffer('frozen')
+  )();
+  expect(done.slice(2)).toEqual(['freeze', 'thaw']);
+});
+
 test('an end in order; and a start that fails, for what it leans on is down, is tried again', async () => {
   const { suffers, done, failing } = aBody();
   const undo = await suffers.suffer('ended');

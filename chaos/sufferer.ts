@@ -20,6 +20,8 @@ export interface Sufferer {
   readonly isWell: boolean;
   /** Resolves when it is so. What it answers takes the wish back, and resolves when it is again as the others ask for. */
   suffer(wish: Wish): Promise<() => Promise<void>>;
+  /** Tries again what failed; rejects where it fails for good. */
+  settle(): Promise<void>;
   /** At once, in the middle of whatever it does. */
   freezeNow(): () => Promise<void>;
 }
@@ -59,7 +61,8 @@ export function sufferer(name: string, body: Body, changed: (state: State) => vo
     state = wanted;
     if (wanted === 'well') changed('well');
   };
-  const work = (): Promise<void> => (working = working.then(come));
+  /** One after the other; a step that failed is not the end of the others. */
+  const work = (): Promise<void> => (working = working.catch(() => {}).then(come));
   const takeBack = (wish: Wish) => async (): Promise<void> => {
     const index = wishes.indexOf(wish);
     if (index >= 0) wishes.splice(index, 1);
@@ -81,6 +84,7 @@ export function sufferer(name: string, body: Body, changed: (state: State) => vo
         await takeBack(wish)();
       };
     },
+    settle: work,
     freezeNow() {
       wishes.push('frozen');
       if (state === 'well') {
