@@ -50,6 +50,8 @@ export class Nats {
   readonly #observer: Observer;
   #isThere = true;
   #sequence = 0;
+  /** How often it was wiped. */
+  #life = 0;
   #workers: Worker[] = [];
   readonly #readers = new Set<Reader>();
   readonly #claimWatchers = new Map<Reader, ClaimWatcher>();
@@ -72,6 +74,7 @@ export class Nats {
   wipe(): void {
     this.#network.trace('nats', 'wiped');
     this.#isThere = false;
+    this.#life += 1;
     this.#work.clear();
     this.#rounds.clear();
     this.#claims = new Map();
@@ -240,15 +243,17 @@ export class Nats {
     trace('work', `${round} ${kind} ${resource.uid}`);
     this.#work.set(subject, stored);
     this.#deliver(subject, stored, loop.time + WORK_AGE);
+    const life = this.#life;
     if (random.chance(faults.duplicated))
-      loop.after(random.chance(0.5) ? random.between(0, 1500) : random.between(0, 20_000), () =>
-        this.#hand(this.#workerFor(stored), subject, stored),
-      );
+      loop.after(random.chance(0.5) ? random.between(0, 1500) : random.between(0, 20_000), () => {
+        if (this.#life === life) this.#hand(this.#workerFor(stored), subject, stored);
+      });
   }
 
   #deliver(subject: string, stored: Stored, until: number): void {
-    const { loop } = this.#network;
-    loop.after(this.#network.lag(4000), () => {
+    const { loop, random, faults } = this.#network;
+    const lag = random.chance(faults.lateWork) ? random.between(2500, 4200) : this.#network.lag(4000);
+    loop.after(lag, () => {
       if (this.#work.get(subject) !== stored || loop.time > until) return;
       const worker = this.#workerFor(stored);
       if (worker === undefined) return this.#deliver(subject, stored, until);
@@ -273,9 +278,13 @@ export class Nats {
     if (worker === undefined) return;
     const { loop, trace } = this.#network;
     const { process, handler } = worker;
+    const life = this.#life;
     loop.after(
       this.#network.lag(3000),
       () => {
+        // It ends with the connection. What a worker that stands still has in its socket would not; W3 has no answer to that where the
+        // message supersedes no claim and was delivered twice: the bucket that was made anew knows neither.
+        if (this.#life !== life) return;
         trace(process.name, `takes ${holder.round}`);
         const message: WorkMessage = {
           subject,

@@ -16,6 +16,8 @@ export interface Faults {
   broken: number;
   /** The server answers with an error of its own. */
   refused: number;
+  /** Work is delivered so late that its controller is about to give it up. */
+  lateWork: number;
   /** Work is delivered a second time, up to 20 s later. */
   duplicated: number;
   /** A process stands still, or dies, at a turn. */
@@ -40,6 +42,7 @@ export const CALM: Faults = {
   answerLost: 0,
   broken: 0,
   refused: 0,
+  lateWork: 0,
   duplicated: 0,
   frozen: 0,
   crashed: 0,

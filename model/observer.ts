@@ -135,8 +135,8 @@ export class Observer {
   readonly #breaks: { at: number; uid: string; breaker: string | undefined }[] = [];
   readonly #pauses: { at: number; uid: string; breaker: string | undefined }[] = [];
   readonly #killed = new Set<string>();
-  /** By controller and name of a resource: when it was looked for in vain since it was last found. */
-  readonly #misses = new Map<string, number[]>();
+  /** By controller and name of a resource: its last looks for it, and whether it was there. */
+  readonly #looks = new Map<string, { at: number; isThere: boolean }[]>();
   /** Who holds the lease; undefined where nobody need know. */
   #leader: string | undefined;
 
@@ -243,8 +243,7 @@ export class Observer {
   /** A controller has asked the API for a resource (F2). */
   lookedFor(controller: string, name: string, isThere: boolean): void {
     const key = `${controller} ${name}`;
-    if (isThere) this.#misses.delete(key);
-    else this.#misses.set(key, [...(this.#misses.get(key) ?? []), this.#now()].slice(-10));
+    this.#looks.set(key, [...(this.#looks.get(key) ?? []), { at: this.#now(), isThere }].slice(-20));
   }
 
   /**
@@ -267,10 +266,11 @@ export class Observer {
       const looks = this.#history.during({ from: known.from - LOOKS_LAST, to: known.to });
       const isMissing = could((here) => ownerIn(here) === undefined, looks);
       const isLeft = could((here) => ownerIn(here) !== undefined && !isSelected(ownerIn(here)!, before));
-      const misses = this.#misses.get(`${controller} ${name}`)?.filter((at) => at >= this.#now() - LOOKS_LAST) ?? [];
+      const found = (this.#looks.get(`${controller} ${name}`) ?? []).filter(({ at }) => at >= this.#now() - LOOKS_LAST);
+      const isMissedTwice = found.some(({ isThere }, index) => !isThere && found[index + 1]?.isThere === false);
       if (!isMissing && !isLeft) report('F2', 'released, though its resource is there and selects it');
-      else if (!isLeft && controller !== undefined && misses.length < 2)
-        report('F2', `released after ${misses.length} looks for its resource`);
+      else if (!isLeft && controller !== undefined && !isMissedTwice)
+        report('F2', 'released, though its resource was not found missing twice');
       if (to !== 'yes') report('F2', 'released, but not into traffic');
       return;
     }

@@ -213,6 +213,20 @@ function weatherOf(random: Random): Weather {
   const times = (chance: number): number => (random.chance(chance) ? 1 : 0);
   const slow = kind === 'fair' ? 0.02 : random.pick(0.02, 0.05, 0.1, 0.25);
   const isShort = kind === 'meanwhile' || kind === 'lateClaims';
+  const meanwhile =
+    kind === 'meanwhile'
+      ? random.pick<Weather['meanwhile']>(
+          ['replacement'],
+          ['wipe'],
+          ['wipe'],
+          ['wipe', 'handover'],
+          ['wipe', 'handover'],
+          ['handover', 'wipe'],
+          ['handover'],
+          ['anew'],
+          ['anew', 'handover'],
+        )
+      : [];
   return {
     faults: {
       slow,
@@ -222,6 +236,7 @@ function weatherOf(random: Random): Weather {
       answerLost: of('noAnswers', 0.2),
       broken: of('noAnswers', 0.2),
       refused: of('noAnswers', 0.1),
+      lateWork: meanwhile.includes('wipe') ? random.between(0.1, 0.6) : 0,
       duplicated:
         kind === 'lateClaims' || random.chance(0.4) ? random.between(0, kind === 'lateClaims' ? 0.8 : 0.3) : 0,
       frozen: of('standstills', 0.015) + of('wipes', 0.04) + of('deaths', 0.01),
@@ -240,19 +255,7 @@ function weatherOf(random: Random): Weather {
     disconnects: kind === 'wipes' ? random.integer(0, 3) : times(0.15),
     handovers: kind === 'wipes' || kind === 'deaths' ? random.integer(0, 3) : times(0.25),
     declarations: kind === 'people' ? random.pick(500, 1500, 4000) : random.pick(4000, 12_000, Infinity, Infinity),
-    meanwhile:
-      kind === 'meanwhile'
-        ? random.pick<Weather['meanwhile']>(
-            ['replacement'],
-            ['handover', 'wipe'],
-            ['wipe', 'handover'],
-            ['wipe'],
-            ['wipe', 'handover'],
-            ['handover'],
-            ['anew'],
-            ['anew', 'handover'],
-          )
-        : [],
+    meanwhile,
     anomalous: random.pick(0.2, 0.4, 0.7, 0.95),
   };
 }
