@@ -9,12 +9,12 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => fixture?.end(), 60_000);
 
-function candidate(identity: string, name: string) {
+function candidate(identity: string, name: string, durationSeconds = 3) {
   let elected = () => {};
   const whenElected = new Promise<void>((resolve) => (elected = resolve));
   const election = electLeader(
     fixture.kubernetes,
-    { namespace: fixture.namespace, name, identity, durationSeconds: 3 },
+    { namespace: fixture.namespace, name, identity, durationSeconds },
     { elected, lost() {} },
     silent,
   );
@@ -46,9 +46,10 @@ test('Leader: one of two leads; when it stops it gives the lease back and the ot
 });
 
 test('Leader: a lease deleted by hand is made anew by its holder, and makes no second leader', async () => {
-  const a = candidate('pod-a', 'deleted');
+  // Long enough that a busy machine does not lose it by itself.
+  const a = candidate('pod-a', 'deleted', 15);
   await a.whenElected;
-  const b = candidate('pod-b', 'deleted');
+  const b = candidate('pod-b', 'deleted', 15);
   await fixture.kubernetes.api.request(
     'DELETE',
     pathIn('/apis/coordination.k8s.io/v1/leases', fixture.namespace, 'deleted'),
