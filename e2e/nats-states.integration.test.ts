@@ -81,14 +81,14 @@ async function says(process: ServiceProcess, what: string | RegExp, within = 12_
 const allSay = (what: string | RegExp, within?: number) =>
   Promise.all(processes.map((process) => says(process, what, within)));
 
-/** From the first word of the state to the end of a while in it: what each process logged of it. */
+/** From the first word of the state to the end of a while in it: what each process logged of it. `from`: the line that each is read from. */
 async function state(
   begin: () => Promise<void> | void,
   sentence: string | RegExp,
   mend: () => Promise<void> | void,
   of: readonly ServiceProcess[] = processes,
+  from: readonly number[] = processes.map(({ log }) => log.length),
 ): Promise<void> {
-  const from = processes.map(({ log }) => log.length);
   try {
     await begin();
     await Promise.all(of.map((process) => says(process, sentence)));
@@ -150,6 +150,8 @@ describe('W7: one state after the other, no process restarted', () => {
       /^consumer (breaker|activator) of KUBERVISOR_WORK is missing on NATS: the leading controller makes it within 10 s; if not, look whether one runs/,
       ensure,
       workers(),
+      // They told it as soon as they were started.
+      processes.map(() => 0),
     );
     await says(controller!, 'ok');
   });
