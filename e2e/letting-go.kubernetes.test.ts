@@ -4,7 +4,7 @@
  * `no` by one that enforces.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { KubervisorServiceSpecInput } from '@kubervisor/shared/crd/kubervisor-service';
+import { API_VERSION, KIND, type KubervisorServiceSpecInput } from '@kubervisor/shared/crd/kubervisor-service';
 import { PATHS, pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import { ANNOTATION, LABEL } from '@kubervisor/shared/pods/keys';
 import type { Pod } from '@kubervisor/shared/pods/pod';
@@ -265,4 +265,114 @@ describe.each(['up', 'down'] as const)('with the controllers %s', (controllers) 
     }
     await world.until('the fleets are gone', () => world.pods().length === 0, 60_000);
   }, 90_000);
+});
+
+describe('whose pod it is', () => {
+  const create = (name: string, service: string, activator: object = { period: 600 }) =>
+    given.object(PATHS.kubervisorServices, {
+      apiVersion: API_VERSION,
+      kind: KIND,
+      metadata: { name },
+      spec: { ...spec, service, breakers: [breaker({ activator })] },
+    });
+  /** A fleet of four with a pod at `no` and one at `pause`. */
+  async function aFleetWithPodsOut(fleet: string): Promise<{ no: string; pause: string }> {
+    const [no = '', pause = ''] = await given.fleet(fleet, { replicas: 4 });
+    await given.supervision(fleet, breaker(), spec);
+    when.isBad(no, pause);
+    await then.leavesTraffic(fleet, no, pause);
+    when.allIsWell();
+    await when.podIsPatched(pause, { labels: { [LABEL.traffic]: 'pause' } });
+    return { no, pause };
+  }
+  const ownersOf = (fleet: string) => membersOf(fleet).map(({ labels }) => labels[LABEL.name]);
+  const leader = () =>
+    world
+      .of('controller')
+      .find(
+        ({ log }) =>
+          log.findLast(({ msg }) => ['started', 'leading', 'leading no more'].includes(String(msg)))?.['msg'] ===
+          'leading',
+      );
+
+  test('F2: a resource that was made anew under its name before a controller looked has the pods, and its activator brings them back', async () => {
+    const fleet = 'anew';
+    const { no, pause } = await aFleetWithPodsOut(fleet);
+    const { uid } = world.resources().find(({ name }) => name === fleet) ?? {};
+    await controllersEnd();
+    await when.resourceIsDeleted(fleet);
+    await create(fleet, fleet, { period: 1, jitter: 0 });
+    await controllersBegin();
+    await then.isInTraffic(fleet, no);
+    expect(world.pod(no)?.annotations[ANNOTATION.activatedAt]).toBeDefined();
+    expect(ownersOf(fleet)).toEqual(Array(4).fill(fleet));
+    expect(then.traffic(pause)).toBe('pause');
+    await world.until('the new one shows who is paused', () => {
+      const resource = world.resources().find(({ name }) => name === fleet);
+      return resource?.uid !== uid && world.status(fleet)?.pods?.[0]?.heldBy === 'Paused';
+    });
+  }, 60_000);
+
+  test('F2, F5: a resource that is renamed: the new one waits as Conflict, then has all pods, nobody out', async () => {
+    const fleet = 'renamed';
+    await aFleetWithPodsOut(fleet);
+    await create('by-its-new-name', fleet);
+    // Whoever of them is older by whole seconds has it.
+    await world.until('one says Conflict', () =>
+      [fleet, 'by-its-new-name'].some((name) => then.condition(name, 'Ready')?.reason === 'Conflict'),
+    );
+    await when.resourceIsDeleted(fleet);
+    await then.statusSays('by-its-new-name', 'Ready', 'Reconciled');
+    await world.until('it has them all, in traffic', () =>
+      membersOf(fleet).every(
+        ({ labels }) => labels[LABEL.name] === 'by-its-new-name' && labels[LABEL.traffic] === 'yes',
+      ),
+    );
+  }, 60_000);
+
+  test.each(['up', 'down'] as const)(
+    'F2: with the controllers %s, a pod that another Service selects by now goes from the one resource to the other, in traffic',
+    async (controllers) => {
+      const [from, to] = [`from-${controllers}`, `to-${controllers}`];
+      await aFleetWithPodsOut(from);
+      await given.fleet(to, { replicas: 1 });
+      await given.supervision(to, breaker(), spec);
+      if (controllers === 'down') await controllersEnd();
+      await when.serviceIsPatched(to, { selector: { app: from } });
+      await when.serviceIsPatched(from, { selector: { app: 'nobody' } });
+      if (controllers === 'down') await controllersBegin();
+      await world.until('the other has them all, in traffic', () =>
+        membersOf(from).every(({ labels }) => labels[LABEL.name] === to && labels[LABEL.traffic] === 'yes'),
+      );
+      await world.until('and nobody has its own', () => membersOf(to).every(isReleased));
+    },
+    60_000,
+  );
+
+  test('F2, Leader: the leader is killed between its two looks at the API: the other one releases', async () => {
+    const fleet = 'two-looks';
+    await aFleetWithPodsOut(fleet);
+    await world.until('one leads', () => leader() !== undefined);
+    const old = leader();
+    await when.resourceIsDeleted(fleet);
+    await old?.kill();
+    expect(membersOf(fleet).filter(isReleased)).toEqual([]);
+    await world.until('all are released', () => membersOf(fleet).every(isReleased));
+    await old?.restart();
+  }, 60_000);
+
+  test('F2: the namespace goes: nobody stumbles over it', async () => {
+    await aFleetWithPodsOut('ending');
+    const from = world.processes.map(({ log }) => log.length);
+    await world.kubernetes.api.request('DELETE', `/api/v1/namespaces/${world.namespace}`);
+    await world.until('its pods are gone', () => world.pods().length === 0, 60_000);
+    await world.until('its resources are gone', () => world.resources().length === 0, 60_000);
+    for (const [index, { name, url, log }] of world.processes.entries()) {
+      expect([name, (await fetch(`${url}/healthz`)).status]).toEqual([name, 200]);
+      expect([name, log.slice(from[index]).filter(({ level }) => level === 'error' || level === 'fatal')]).toEqual([
+        name,
+        [],
+      ]);
+    }
+  }, 120_000);
 });
