@@ -1,5 +1,9 @@
 /** V1, V2: whatever a detector answers or does not answer, nobody but a bad pod of the fleet is touched, and status says so at once. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { verdictRequest, type Verdict } from '@kubervisor/shared/detection/contract';
+import { ANNOTATION } from '@kubervisor/shared/pods/keys';
 import { given as givenIn } from './fixtures/given.ts';
 import { FAULTS, startPlugin, type Plugin } from './fixtures/plugin.ts';
 import { ONE_ROUND, then as thenIn } from './fixtures/then.ts';
@@ -162,4 +166,47 @@ describe('V2: a plug-in that names others', () => {
       world.rounds.slice(before).filter(({ kind, fact }) => kind === 'evaluate' && fact.resource.name === fleet)
         .length >= count;
   }
+});
+
+describe('a plug-in by contract v1', () => {
+  const fleet = 'judged';
+  let limit = 0;
+  let verdicts: Verdict[] = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      if (request.method !== 'POST') return void response.writeHead(404).end();
+      limit = verdictRequest.parse(JSON.parse(body)).parameters['limit'] as number;
+      response.end(JSON.stringify({ verdicts }));
+    });
+  });
+  beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)));
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test('V2, V5: the pod that it finds bad leaves traffic for its reason; a name that is now another pod stays', async () => {
+    const [bad = '', other = ''] = await given.fleet(fleet, { replicas: 3 });
+    const detector = {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      parameters: { limit: 1 },
+      timeoutSeconds: 5,
+    };
+    await given.supervision(fleet, patient, {
+      breakers: [{ name: 'quality', evaluationPeriod: 1, gracePeriod: 0, detector, ...patient }],
+    });
+    expect(limit).toBe(1);
+    verdicts = [
+      { pod: bad, outcome: 'anomalous', score: 2.4, reason: 'p99 2.4 s,\nlimit 1 s', observed: 2.4, limit: 1 },
+      { pod: other, uid: '00000000-0000-0000-0000-000000000000', outcome: 'anomalous', score: 9 },
+    ];
+    await then.leavesTraffic(fleet, bad);
+    expect(world.pod(bad)?.annotations[ANNOTATION.reason]).toContain('p99 2.4 s, limit 1 s');
+    await world.until('status counts the other', () =>
+      /1 otherUid/.test(world.status(fleet)?.breakers?.[0]?.message ?? ''),
+    );
+    expect(then.out(fleet)).toEqual([bad]);
+  });
 });

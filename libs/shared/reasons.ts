@@ -97,7 +97,8 @@ export const DETECTOR_ERRORS = {
   TooLarge: 'the answer was larger than allowed',
   QueryFailed: 'the source refused the query',
   UnknownSource: 'no source of this name',
-  NotSupported: 'this kind of detector is not built yet',
+  // Of a detector service older than its breaker.
+  NotSupported: 'this version of the detector service does not answer this kind',
   SourceResting: 'the source failed too often and is given a rest',
 } as const;
 export type DetectorErrorReason = keyof typeof DETECTOR_ERRORS;

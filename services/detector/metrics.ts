@@ -29,7 +29,7 @@ export const detectorMetrics = defineMetrics({
   sourceRequests: {
     type: 'histogram',
     name: 'kubervisor_detector_source_request_duration_seconds',
-    help: 'Time of requests to sources (prometheus) and plug-ins (customService), by result: ok, or the reason of the error.',
+    help: 'Time of requests to sources (prometheus) and plug-ins (customService, detector), by result: ok, or the reason of the error.',
     labels: ['source', 'result'],
     buckets: LATENCY_BUCKETS,
   },

@@ -3,6 +3,7 @@ import {
   continuousValueDeviation,
   discreteValueOutOfList,
   outlier,
+  pluginDetector,
   threshold,
   trend,
   type DetectorKind,
@@ -10,15 +11,17 @@ import {
 import type { JudgedPod } from '@kubervisor/shared/detection/contract';
 import type { EvaluationRequest } from '@kubervisor/shared/detection/service';
 import * as z from 'zod';
-import { failure, success, type Judgement, type Result } from './core/answer.ts';
+import { success, type Judgement, type Result } from './core/answer.ts';
 import { judgeDeviation } from './core/continuous-value-deviation.ts';
 import { judgeDiscreteValues } from './core/discrete-value-out-of-list.ts';
 import { judgeOutliers } from './core/outlier.ts';
+import { judgePluginAnswer, pluginRequest } from './core/plugin-answer.ts';
 import { judgePodList } from './core/pod-list.ts';
 import type { Sample } from './core/prometheus-answer.ts';
 import { judgeThreshold } from './core/threshold.ts';
 import { judgeTrends, rangeOf } from './core/trend.ts';
 import type { CustomServiceClient } from './shell/custom-service.ts';
+import type { PluginClient } from './shell/plugin.ts';
 import type { PrometheusClient } from './shell/prometheus.ts';
 import type { Resolver } from './shell/resolver.ts';
 
@@ -26,8 +29,10 @@ export interface Ask<T> {
   request: EvaluationRequest;
   /** The breaker's stanza of this kind. */
   stanza: T;
-  /** The deadline. */
+  /** Ends at the deadline. */
   signal: AbortSignal;
+  /** When that is, on the monotonic clock. */
+  deadline: number;
 }
 
 export interface Answer extends Judgement {
@@ -45,6 +50,7 @@ const MAX_WARNINGS = 20;
 export interface Clients {
   prometheus: PrometheusClient;
   customService: CustomServiceClient;
+  plugin: PluginClient;
   resolver: Resolver;
 }
 
@@ -97,7 +103,19 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
       if (!named.ok) return named;
       return { ok: true, value: { ...judgePodList(named.value, namespace, request.pods), warnings: [] } };
     }),
-    detector: notBuilt('detector'),
+    detector: provider(
+      pluginDetector.refine(({ url, service }) => (url === undefined) !== (service === undefined), {
+        error: 'exactly one of url and service must be given',
+      }),
+      async ({ request, stanza, signal, deadline }) => {
+        const destination = clients.resolver.pluginByContract(stanza, request.service.namespace);
+        if (!destination.ok) return destination;
+        const question = pluginRequest(request, stanza.parameters ?? {}, deadline - performance.now());
+        const given = await clients.plugin.verdicts(destination.value, question, signal);
+        if (!given.ok) return given;
+        return success({ ...judgePluginAnswer(given.value, request.pods), warnings: [] });
+      },
+    ),
   };
 }
 
@@ -122,11 +140,4 @@ function answerOf(
 /** The stanza was checked by the schema beside it: that is what makes the wider type safe. */
 function provider<T>(stanza: z.ZodType<T>, answer: Provider<T>['answer']): Provider {
   return { stanza, answer: (ask) => answer(ask as Ask<T>) };
-}
-
-function notBuilt(kind: DetectorKind): Provider {
-  return {
-    stanza: z.unknown(),
-    answer: async () => failure('NotSupported', `this version of the detector does not answer ${kind}`),
-  };
 }

@@ -153,6 +153,7 @@ describe('POST /v1/verdicts', () => {
     const late = reason === 'Timeout' ? { timeoutMilliseconds: 150 } : {};
     for (const [kind, detector] of [
       ['customService', plugin()],
+      ['detector', { url: `http://127.0.0.1:${peerPort}` }],
       ['discreteValueOutOfList', discrete()],
       ['trend', queried({ window: 60, maxPerMinute: 1 })],
     ] as const) {
@@ -183,10 +184,13 @@ describe('POST /v1/verdicts', () => {
     ['customService', '169.254.169.254/latest/meta-data', 'AddressRefused'],
     ['customService', 'judge.pay', 'AddressRefused'],
     ['customService', 'http://[::1]:1/', 'AddressRefused'],
+    ['detector', { url: 'http://169.254.169.254' }, 'AddressRefused'],
+    ['detector', { url: 'https://judge.pay:8443/fleet' }, 'AddressRefused'],
+    ['detector', { service: { name: 'localhost', port: 80 } }, 'AddressRefused'],
     ['discreteValueOutOfList', discrete({ prometheusService: 'prometheus.example.com:443' }), 'AddressRefused'],
     ['discreteValueOutOfList', discrete({ prometheusService: 'central' }), 'UnknownSource'],
   ])('D: %s %j is %s', async (kind, detector, reason) => {
-    const stanza = kind === 'customService' ? detector : { ...discrete(), ...(detector as object) };
+    const stanza = kind === 'discreteValueOutOfList' ? { ...discrete(), ...(detector as object) } : detector;
     expect((await ask(requestOf(kind, stanza))).error?.reason).toBe(reason);
   });
 
@@ -288,10 +292,69 @@ describe('POST /v1/verdicts', () => {
     expect(answer.warnings.slice(0, 2)).toEqual([expect.stringContaining('clamp_min'), 'warning 0']);
   });
 
-  test('a kind that is not built yet says NotSupported', async () => {
-    expect((await ask(requestOf('detector', {}))).error).toEqual({
-      reason: 'NotSupported',
-      message: 'this version of the detector does not answer detector',
+  test.each([
+    ['its url', () => ({ url: `http://127.0.0.1:${peerPort}/fleet/` }), '/fleet/v1/verdicts'],
+    ['its url without a path', () => ({ url: `http://127.0.0.1:${peerPort}` }), '/v1/verdicts'],
+  ])('detector: asks the plug-in by contract v1 below %s', async (_what, stanza, path) => {
+    let asked: unknown[] = [];
+    listener = (request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        asked = [request.method, request.url, request.headers['content-type'], JSON.parse(body)];
+        response.end(
+          JSON.stringify({
+            verdicts: [
+              { pod: 'cart-2', uid: 'u2', outcome: 'anomalous', score: 2.4, reason: 'p99 2.4 s,\nlimit 1 s' },
+              { pod: 'x', outcome: 'anomalous' },
+            ],
+          }),
+        );
+      });
+    };
+    const answer = await ask(requestOf('detector', { ...stanza(), parameters: { limit: 1 } }));
+    expect(asked).toEqual([
+      'POST',
+      path,
+      'application/json',
+      {
+        apiVersion: 'detector.kubervisor.io/v1',
+        evaluationId: 'round-1',
+        timeoutMilliseconds: expect.any(Number),
+        service: { namespace: 'shop', name: 'cart' },
+        breaker: 'errors',
+        parameters: { limit: 1 },
+        pods: requestOf('detector', {}).pods,
+      },
+    ]);
+    expect(answer.verdicts).toEqual([
+      { pod: 'cart-1', uid: 'u1', outcome: 'inconclusive', reason: 'the plug-in gave no verdict' },
+      { pod: 'cart-2', uid: 'u2', outcome: 'anomalous', score: 2.4, reason: 'p99 2.4 s, limit 1 s' },
+    ]);
+    expect(answer.ignored).toEqual({ notAsked: 1 });
+    expect(
+      await metric('kubervisor_detector_source_request_duration_seconds_count{source="detector",result="ok"}'),
+    ).toMatch(/ 1$/);
+  });
+
+  test('V1: an answer of a plug-in that is larger than allowed is TooLarge, whatever it begins with', async () => {
+    const verdicts = JSON.stringify({ verdicts: [{ pod: 'cart-1', outcome: 'anomalous' }] });
+    listener = (_request, response) => response.end(verdicts + ' '.repeat(9 * 1024 * 1024));
+    expect(await ask(requestOf('detector', { url: `http://127.0.0.1:${peerPort}` }))).toMatchObject({
+      verdicts: [],
+      error: { reason: 'TooLarge' },
+    });
+  });
+
+  test('V1: a plug-in that answers drop by drop is a time-out at the deadline', async () => {
+    listener = (_request, response) => {
+      const drip = setInterval(() => response.write(' '), 20);
+      response.on('close', () => clearInterval(drip));
+    };
+    const change = { timeoutMilliseconds: 200 };
+    expect(await ask(requestOf('detector', { url: `http://127.0.0.1:${peerPort}` }, change))).toMatchObject({
+      verdicts: [],
+      error: { reason: 'Timeout' },
     });
   });
 
@@ -299,6 +362,8 @@ describe('POST /v1/verdicts', () => {
     ['pods: ', { ...requestOf('customService', 'x'), pods: 'all' }],
     ['kind: ', { ...requestOf('customService', 'x'), kind: 'guess' }],
     ['customService: ', requestOf('customService', 7)],
+    ['exactly one of url and service', requestOf('detector', {})],
+    ['detector.url: ', requestOf('detector', { url: 'http://me:secret@judge' })],
     ['discreteValueOutOfList.key: ', requestOf('discreteValueOutOfList', { ...discrete(), key: 7 })],
     ['max or min must be given', requestOf('threshold', { ...queried() })],
     ['trend.window: ', requestOf('trend', queried({ maxPerMinute: 1 }))],

@@ -18,6 +18,7 @@ import { createProviders } from './providers.ts';
 import { createCustomServiceClient } from './shell/custom-service.ts';
 import { systemNames, type Names } from './shell/names.ts';
 import { createOutbound } from './shell/outbound.ts';
+import { createPluginClient } from './shell/plugin.ts';
 import { createPrometheusClient } from './shell/prometheus.ts';
 import { createResolver } from './shell/resolver.ts';
 import { loadSources } from './shell/sources.ts';
@@ -60,6 +61,7 @@ export async function createDetectorService(
   const providers = createProviders({
     prometheus: createPrometheusClient({ shared: () => counters.sharedQueries.inc(), asked: asked('prometheus') }),
     customService: createCustomServiceClient(outbound, asked('customService')),
+    plugin: createPluginClient(outbound, asked('detector')),
     resolver: createResolver({ allow: parsed.allow, clusterDomain: config.CLUSTER_DOMAIN }, sources, outbound),
   });
 
@@ -73,7 +75,8 @@ export async function createDetectorService(
     // Nobody to judge: the source need not be troubled.
     if (pods.length === 0) return { verdicts: [], ignored: {}, warnings: [] };
     const signal = AbortSignal.timeout(request.timeoutMilliseconds);
-    const result = await providers[kind].answer({ request, stanza: stanza.data, signal });
+    const deadline = performance.now() + request.timeoutMilliseconds;
+    const result = await providers[kind].answer({ request, stanza: stanza.data, signal, deadline });
     if (!result.ok) return faultResponse(result.fault);
     return result.value;
   }

@@ -63,5 +63,6 @@ export const detectorInfo = z.object({
 });
 
 export type JudgedPod = z.infer<typeof judgedPod>;
+export type VerdictRequest = z.infer<typeof verdictRequest>;
 export type Outcome = z.infer<typeof outcome>;
 export type Verdict = z.infer<typeof verdict>;

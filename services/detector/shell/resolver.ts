@@ -1,4 +1,6 @@
 /** From what a resource writes to where it leads (rule D). */
+import type { pluginDetector } from '@kubervisor/shared/crd/kubervisor-service';
+import type * as z from 'zod';
 import { decideDestination, type AddressPolicy, type Asked, type Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
 import type { Outbound } from './outbound.ts';
@@ -7,11 +9,15 @@ import type { Sources } from './sources.ts';
 
 const PROMETHEUS_PORT = 9090;
 
+export type PluginDetector = z.infer<typeof pluginDetector>;
+
 export interface Resolver {
   /** `prometheusService`: a named source, or `name.namespace[:port]`. */
   source(text: string, namespace: string): Result<Source>;
   /** `customService`: `host[:port][/path]`. */
   plugin(text: string, namespace: string): Result<Destination>;
+  /** `detector`: where its `/v1/verdicts` lies. */
+  pluginByContract(stanza: PluginDetector, namespace: string): Result<Destination>;
 }
 
 export function createResolver(policy: AddressPolicy, sources: Sources, outbound: Outbound): Resolver {
@@ -19,6 +25,8 @@ export function createResolver(policy: AddressPolicy, sources: Sources, outbound
     const decision = decideDestination(text, asked, policy);
     return 'problem' in decision ? failure('AddressRefused', decision.problem) : success(decision.destination);
   };
+  const plugin: Resolver['plugin'] = (text, namespace) =>
+    decide(text, { namespace, reach: 'ownNamespace', defaultPort: 80, allowPath: true });
   return {
     source(text, namespace) {
       const named = sources.get(text);
@@ -31,6 +39,14 @@ export function createResolver(policy: AddressPolicy, sources: Sources, outbound
       }
       return success({ destination: decided.value, outbound });
     },
-    plugin: (text, namespace) => decide(text, { namespace, reach: 'ownNamespace', defaultPort: 80, allowPath: true }),
+    plugin,
+    pluginByContract: ({ url, service }, namespace) => plugin(url ?? addressOf(service), namespace),
   };
+}
+
+/** Exactly one of `url` and `service` is given: the stanza was checked. */
+function addressOf(service: PluginDetector['service']): string {
+  if (service === undefined) return '';
+  const { scheme, name, port, path = '/' } = service;
+  return `${scheme}://${name}${port === undefined ? '' : `:${port}`}${path}`;
 }

@@ -1,0 +1,45 @@
+/** Asks a plug-in by contract v1 (`detector`): POST of the fleet, and it answers a verdict a pod. */
+import type { Verdict, VerdictRequest } from '@kubervisor/shared/detection/contract';
+import type { Destination } from '../core/address.ts';
+import { failure, type Result } from '../core/answer.ts';
+import { readPluginAnswer } from '../core/plugin-answer.ts';
+import type { Outbound } from './outbound.ts';
+
+export interface PluginClient {
+  /** `base`: the plug-in's address, without `/v1/verdicts`. */
+  verdicts(base: Destination, request: VerdictRequest, signal: AbortSignal): Promise<Result<Verdict[]>>;
+}
+
+export function createPluginClient(
+  outbound: Outbound,
+  onAsked: (seconds: number, result: string) => void,
+): PluginClient {
+  async function ask({ url, via }: Destination, request: VerdictRequest, signal: AbortSignal) {
+    const answer = await outbound.send(via, {
+      method: 'POST',
+      url: below(url, '/v1/verdicts'),
+      headers: { accept: 'application/json', 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+      signal,
+      peer: 'the plug-in',
+    });
+    if (!answer.ok) return answer;
+    const { status, text } = answer.value;
+    if (status < 200 || status > 299) return failure('BadStatus', `the plug-in answered ${status}`);
+    return readPluginAnswer(text);
+  }
+  return {
+    async verdicts(base, request, signal) {
+      const started = performance.now();
+      const result = await ask(base, request, signal);
+      onAsked((performance.now() - started) / 1000, result.ok ? 'ok' : result.fault.reason);
+      return result;
+    },
+  };
+}
+
+function below(base: URL, path: string): URL {
+  const url = new URL(base);
+  url.pathname = url.pathname.replace(/\/+$/, '') + path;
+  return url;
+}
