@@ -58,6 +58,8 @@ async function start(options: WorldOptions): Promise<string[]> {
           evaluationPeriod: 1,
           gracePeriod: GRACE,
           minPodsAvailableCount: FLOOR,
+          // Of a fleet most of which is not judged, one is all that is bad.
+          panicThreshold: 100,
           customService: world.plugin.address,
           activator: { period: WAIT, jitter: 0 },
         },
@@ -151,6 +153,7 @@ test(
       labels: { 'kubervisor/traffic': 'no', 'kubervisor/strategy': 'plugin' },
       annotations: { 'breaker/breakAt': new Date().toISOString(), 'breaker/retryCount': '1' },
     });
+    await world.until('it is seen to be out', () => then.traffic(out) === 'no');
     when.isBad(young, old);
     await world.until('it is back', () => then.traffic(out) === 'yes', 2 * WAIT * SECONDS + SLACK);
     await then.nobodyLeaves(fleet, (GRACE + 2) * SECONDS);
