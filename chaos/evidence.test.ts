@@ -164,6 +164,21 @@ test('work that lay in a process that stood still is stamped as of when it was s
   expect(found()).toEqual([]);
 });
 
+test('a write that was in vain is not taken for the next change of its pod', () => {
+  pods.get('cart-0')!.metadata.labels = { app: 'cart', 'kubervisor/traffic': 'yes' };
+  knows();
+  const adoption = { labels: { 'kubervisor/name': 'cart' } };
+  const applied = asks(CONTROLLER, 'cart-0', adoption);
+  // Its answer was lost, and it was asked for once more.
+  asks(CONTROLLER, 'cart-0', adoption);
+  applied();
+  claims(BREAKER, 'r-1');
+  lists(BREAKER);
+  breaks(BREAKER, 'cart-0')();
+  expect(found()).toEqual([]);
+  expect(evidence.observer.counts).toMatchObject({ breaks: 1 });
+});
+
 describe('what must not be', () => {
   test('B2: a break under the floor that held when the breaker listed', () => {
     claims(BREAKER, 'r-1');

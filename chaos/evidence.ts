@@ -326,7 +326,7 @@ export class Evidence {
     }
     const of = ({ metadata }: ObservedPod) => JSON.stringify([metadata.labels, metadata.annotations]);
     if (type === 'DELETED' || of(before) === of(pod)) return;
-    const write = this.#take((one) => one.kind === 'patch' && one.pod === name && bears(raw, uid, one));
+    const write = this.#take((one) => one.kind === 'patch' && one.pod === name && explains(one, before, raw));
     if (write !== undefined) return this.#judge(write, before, pod, heardAt);
     const isOurs = [TRAFFIC, NAME].some((key) => before.metadata.labels?.[key] !== pod.metadata.labels?.[key]);
     if (!isOurs) return;
@@ -412,14 +412,15 @@ export class Evidence {
 const placeOf = ({ metadata: { labels = {} } }: ObservedPod): string =>
   `${labels[TRAFFIC] ?? '-'}${labels[NAME] === undefined ? ' of nobody' : ''}`;
 
-/** The pod is as the patch would have made it. */
-function bears(raw: RawPod, uid: string, { operations }: Pick<PodWrite, 'operations'>): boolean {
+/** The patch fitted the pod as it was, for what it tests of it held, and would have made of it the pod as it is. */
+function explains({ operations }: Pick<PodWrite, 'operations'>, before: ObservedPod, after: RawPod): boolean {
   return operations.every(({ op, path, value }) => {
-    if (op === 'test') return path !== '/metadata/uid' || value === uid;
+    if (path === '/metadata/uid') return before.metadata.uid === value;
     const [, , map = '', key = ''] = path.split('/');
     if (key === '') return true;
-    const found = (raw.metadata[map as 'labels'] ?? {})[key.replaceAll('~1', '/').replaceAll('~0', '~')];
-    return op === 'remove' ? found === undefined : found === value;
+    const of = op === 'test' ? before : after;
+    const found = (of.metadata[map as 'labels'] ?? {})[key.replaceAll('~1', '/').replaceAll('~0', '~')];
+    return op === 'remove' ? found === undefined : (found ?? null) === (value ?? null);
   });
 }
 
