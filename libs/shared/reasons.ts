@@ -95,6 +95,7 @@ export const DETECTOR_ERRORS = {
   BadStatus: 'the answer was not 2xx',
   BadAnswer: 'the answer was not of the agreed shape',
   TooLarge: 'the answer was larger than allowed',
+  InvalidParameters: 'the parameters of the resource do not fit the schema of the plug-in',
   QueryFailed: 'the source refused the query',
   UnknownSource: 'no source of this name',
   // Of a detector service older than its breaker.

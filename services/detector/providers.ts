@@ -22,6 +22,7 @@ import { judgeThreshold } from './core/threshold.ts';
 import { judgeTrends, rangeOf } from './core/trend.ts';
 import type { CustomServiceClient } from './shell/custom-service.ts';
 import type { PluginClient } from './shell/plugin.ts';
+import type { PluginInfo } from './shell/plugin-info.ts';
 import type { PrometheusClient } from './shell/prometheus.ts';
 import type { Resolver } from './shell/resolver.ts';
 
@@ -51,6 +52,7 @@ export interface Clients {
   prometheus: PrometheusClient;
   customService: CustomServiceClient;
   plugin: PluginClient;
+  pluginInfo: PluginInfo;
   resolver: Resolver;
 }
 
@@ -110,10 +112,13 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
       async ({ request, stanza, signal, deadline }) => {
         const destination = clients.resolver.pluginByContract(stanza, request.service.namespace);
         if (!destination.ok) return destination;
-        const question = pluginRequest(request, stanza.parameters ?? {}, deadline - performance.now());
+        const parameters = stanza.parameters ?? {};
+        const fit = await clients.pluginInfo.check(destination.value, parameters, deadline);
+        if (!fit.ok) return fit;
+        const question = pluginRequest(request, parameters, deadline - performance.now());
         const given = await clients.plugin.verdicts(destination.value, question, signal);
         if (!given.ok) return given;
-        return success({ ...judgePluginAnswer(given.value, request.pods), warnings: [] });
+        return success({ ...judgePluginAnswer(given.value, request.pods), warnings: fit.value });
       },
     ),
   };

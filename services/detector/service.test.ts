@@ -83,6 +83,7 @@ const vector = (...series: [pod: string, code: string, value: string][]) =>
     },
   });
 const plugin = () => `127.0.0.1:${peerPort}/bad-pods`;
+const info = (parameters: object) => JSON.stringify({ name: 'judge', version: '1', parameters });
 const outcomes = ({ verdicts }: EvaluationResponse) => verdicts.map(({ pod, outcome }) => `${pod} ${outcome}`);
 const metric = async (start: string) =>
   (await service.server.inject('/metrics')).body.split('\n').find((line) => line.startsWith(start));
@@ -298,6 +299,7 @@ describe('POST /v1/verdicts', () => {
   ])('detector: asks the plug-in by contract v1 below %s', async (_what, stanza, path) => {
     let asked: unknown[] = [];
     listener = (request, response) => {
+      if (request.method === 'GET') return void response.end(info({}));
       let body = '';
       request.on('data', (chunk: Buffer) => (body += chunk.toString()));
       request.on('end', () => {
@@ -331,10 +333,62 @@ describe('POST /v1/verdicts', () => {
       { pod: 'cart-1', uid: 'u1', outcome: 'inconclusive', reason: 'the plug-in gave no verdict' },
       { pod: 'cart-2', uid: 'u2', outcome: 'anomalous', score: 2.4, reason: 'p99 2.4 s, limit 1 s' },
     ]);
-    expect(answer.ignored).toEqual({ notAsked: 1 });
+    expect(answer).toMatchObject({ ignored: { notAsked: 1 }, warnings: [] });
     expect(
       await metric('kubervisor_detector_source_request_duration_seconds_count{source="detector",result="ok"}'),
     ).toMatch(/ 1$/);
+  });
+
+  test('parameters that do not fit the schema of the plug-in are told before it is asked for a verdict', async () => {
+    const asked: string[] = [];
+    listener = (request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      if (request.method === 'POST') return void response.end('{"verdicts":[]}');
+      response.end(info({ properties: { limit: { type: 'number' } }, required: ['limit'] }));
+    };
+    const withParameters = (parameters?: object) =>
+      ask(requestOf('detector', { url: `http://127.0.0.1:${peerPort}/fleet`, ...(parameters && { parameters }) }));
+    for (const [parameters, message] of [
+      [undefined, 'parameters.limit is missing'],
+      [{ limit: '1' }, 'parameters.limit must be of type number'],
+      [{ limit: '1' }, 'parameters.limit must be of type number'],
+    ] as const) {
+      const answer = await withParameters(parameters);
+      expect(answer).toMatchObject({ verdicts: [], error: { reason: 'InvalidParameters', message } });
+    }
+    expect(asked).not.toContain('POST /fleet/v1/verdicts');
+    expect(await withParameters({ limit: 1 })).not.toHaveProperty('error');
+    expect(asked).toContain('GET /fleet/v1/info');
+    expect(asked.at(-1)).toBe('POST /fleet/v1/verdicts');
+  });
+
+  test.each<[string, RequestListener]>([
+    ['/v1/info of the plug-in answered 404', (_request, response) => response.writeHead(404).end('secret')],
+    [
+      'the answer of /v1/info of the plug-in is not of the agreed shape',
+      (_request, response) => response.end('secret'),
+    ],
+    ['/v1/info of the plug-in answered too much', (_request, response) => response.end(info({ a: 'x'.repeat(3e5) }))],
+    [
+      'the JSON Schema of the plug-in is not one that can',
+      (_request, response) => response.end(info({ type: 'secret' })),
+    ],
+    [
+      'the JSON Schema of the plug-in takes too long to check',
+      (_request, response) => response.end(info({ properties: { text: { pattern: '^(a+)+$' } } })),
+    ],
+    ['no connection to /v1/info of the plug-in', (request) => void request.socket.destroy()],
+    ['/v1/info of the plug-in did not answer in time', () => undefined],
+  ])('a plug-in that cannot say what its parameters are is asked, and status warns: %s', async (problem, told) => {
+    listener = (request, response) =>
+      request.method === 'GET'
+        ? told(request, response)
+        : response.end('{"verdicts":[{"pod":"cart-1","outcome":"anomalous"}]}');
+    const parameters = { text: `${'a'.repeat(40)}!` };
+    const answer = await ask(requestOf('detector', { url: `http://127.0.0.1:${peerPort}`, parameters }));
+    expect(outcomes(answer)).toEqual(['cart-1 anomalous', 'cart-2 inconclusive']);
+    expect(answer.warnings).toEqual([expect.stringContaining(`the parameters were not checked: ${problem}`)]);
+    expect(JSON.stringify(answer)).not.toContain('secret');
   });
 
   test('V1: an answer of a plug-in that is larger than allowed is TooLarge, whatever it begins with', async () => {

@@ -19,6 +19,7 @@ import { createCustomServiceClient } from './shell/custom-service.ts';
 import { systemNames, type Names } from './shell/names.ts';
 import { createOutbound } from './shell/outbound.ts';
 import { createPluginClient } from './shell/plugin.ts';
+import { createPluginInfo } from './shell/plugin-info.ts';
 import { createPrometheusClient } from './shell/prometheus.ts';
 import { createResolver } from './shell/resolver.ts';
 import { loadSources } from './shell/sources.ts';
@@ -62,6 +63,7 @@ export async function createDetectorService(
     prometheus: createPrometheusClient({ shared: () => counters.sharedQueries.inc(), asked: asked('prometheus') }),
     customService: createCustomServiceClient(outbound, asked('customService')),
     plugin: createPluginClient(outbound, asked('detector')),
+    pluginInfo: createPluginInfo(outbound, () => performance.now()),
     resolver: createResolver({ allow: parsed.allow, clusterDomain: config.CLUSTER_DOMAIN }, sources, outbound),
   });
 

@@ -38,7 +38,8 @@ export function createPluginClient(
   };
 }
 
-function below(base: URL, path: string): URL {
+/** `path` appended to that of `base`. */
+export function below(base: URL, path: string): URL {
   const url = new URL(base);
   url.pathname = url.pathname.replace(/\/+$/, '') + path;
   return url;
