@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crdManifest } from '@kubervisor/shared/crd/manifest';
 import { referencePage } from '@kubervisor/shared/crd/reference';
+import { detectorOpenApi } from '@kubervisor/shared/detection/openapi';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
 import { configurationPage, metricsPage } from './operator-pages.ts';
@@ -24,6 +25,10 @@ const GENERATED: readonly Generated[] = [
   {
     path: 'deploy/k8s/crd/kubervisorservices.yaml',
     content: () => `# Generated from libs/shared/crd by npm run generate; do not edit.\n${yaml(crdManifest())}`,
+  },
+  {
+    path: 'docs/detectors/openapi.json',
+    content: () => format(JSON.stringify(detectorOpenApi()), { parser: 'json', printWidth: 120 }),
   },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
   { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
@@ -448,6 +449,11 @@ describe('the service', () => {
     expect((await service.server.inject('/readyz')).statusCode).toBe(503);
     const url = await service.server.listen({ host: '127.0.0.1', port: 0 });
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  });
+
+  test('serves the contract of plug-ins as OpenAPI, the same that stands in the docs', async () => {
+    const page = new URL('../../docs/detectors/openapi.json', import.meta.url);
+    expect((await service.server.inject('/openapi.json')).json()).toEqual(JSON.parse(readFileSync(page, 'utf8')));
   });
 
   test.each([

@@ -4,6 +4,7 @@ import { createHttpServer, HttpError, listen, parseBody } from '@kubervisor/runt
 import type { Logger } from '@kubervisor/runtime/logs';
 import type { MainDependencies, Running } from '@kubervisor/runtime/main/run-main';
 import type { Metrics } from '@kubervisor/runtime/metrics';
+import { detectorOpenApi } from '@kubervisor/shared/detection/openapi';
 import {
   evaluationRequest,
   type EvaluationRequest,
@@ -106,6 +107,7 @@ export async function createDetectorService(
   });
   server.addHook('onListen', async () => void (listening = true));
   server.addHook('preClose', async () => void (listening = false));
+  server.get('/openapi.json', async () => detectorOpenApi());
   server.post('/v1/verdicts', async (httpRequest): Promise<EvaluationResponse> => {
     const started = performance.now();
     const request = parseBody(evaluationRequest, httpRequest.body);
