@@ -388,10 +388,62 @@ describe.each(binaries)('on %s', (_name, binary) => {
       expect(await bus.ensure(1)).toEqual({ bucketMade: false });
     });
 
+    /** As the leader knows it. */
+    const seenBucket = async (): Promise<string> => {
+      await bus.ensure(1);
+      return bus.claims.bucket()!;
+    };
+    test('W3: in the bucket that the message names a claim counts, and in no other, which was made since', async () => {
+      const worker = await busAt(nats.url);
+      const before = await seenBucket();
+      const mine = await worker.claims.claim('uid-1.evaluate', 0, 'a', before);
+      expect(mine).toEqual({ outcome: 'claimed', revision: 1 });
+      expect(await worker.claims.claim('uid-1.evaluate', 1, 'b', before)).toEqual({ outcome: 'claimed', revision: 2 });
+      await remake();
+      // The first message once more, from before: whoever holds the claim of the bucket that is gone may still act.
+      expect(await worker.claims.claim('uid-1.evaluate', 0, 'a', before)).toEqual({ outcome: 'refused', revision: 1 });
+      // By chance the number that stands.
+      expect(await worker.claims.claim('uid-1.evaluate', 1, 'c', before)).toEqual({ outcome: 'refused', revision: 2 });
+      // From a leader that knows of no buckets.
+      expect(await worker.claims.claim('uid-1.evaluate', 2, 'd')).toEqual({ outcome: 'claimed', revision: 3 });
+      const after = await seenBucket();
+      expect(after).not.toBe(before);
+      expect(await worker.claims.claim('uid-1.evaluate', 3, 'e', after)).toEqual({ outcome: 'claimed', revision: 4 });
+    });
+
+    test('W3: nor where the key was deleted in the one that was made since', async () => {
+      const before = await seenBucket();
+      await remake();
+      const kv = await new Kvm(await clientAt(nats.url)).open(CLAIMS_BUCKET.name);
+      await kv.delete('uid-1.evaluate');
+      expect(await bus.claims.claim('uid-1.evaluate', 0, 'a', before)).toEqual({ outcome: 'refused', revision: 2 });
+    });
+
+    test('W3: without an answer to which bucket it is there is no claim', async () => {
+      // As the configuration of a server may be that was written before there was this question.
+      const question = `$JS.API.STREAM.INFO.KV_${CLAIMS_BUCKET.name}`;
+      const users = [
+        { user: 'leader', password: 'x' },
+        { user: 'worker', password: 'x', permissions: { publish: { deny: [question] } } },
+      ];
+      const guarded = await server({ config: `authorization: ${JSON.stringify({ users })}` });
+      const passwordFile = join(guarded.dir, 'password');
+      await writeFile(passwordFile, 'x');
+      const leader = await busAt(guarded.url, { user: 'leader', passwordFile });
+      const worker = await busAt(guarded.url, { user: 'worker', passwordFile });
+      await leader.ensure(1);
+      await expect(worker.claims.claim('uid-1.evaluate', 0, 'a', leader.claims.bucket())).rejects.toMatchObject({
+        name: 'PublishFailed',
+      });
+      expect(problemOf(worker)).toContain(question);
+      // It stands, and whoever watches waits it out.
+      expect(await leader.claims.claim('uid-1.evaluate', 0, 'b')).toEqual({ outcome: 'refused', revision: 1 });
+    });
+
     test('W3: the watch notices it within two seconds, and before it tells the first claim of the new one', async () => {
       const told = new Seen<string>();
       const watch = bus.claims.watch({
-        forgotten: () => told.add('forgotten'),
+        forgotten: (made) => told.add(`forgotten ${made === bus.claims.bucket()}`),
         claim: (key, revision) => told.add(`${key} ${revision}`),
         current: () => told.add('current'),
       });
@@ -402,7 +454,8 @@ describe.each(binaries)('on %s', (_name, binary) => {
       const began = performance.now();
       await told.one((line) => line === 'uid-1.evaluate 1');
       expect(performance.now() - began).toBeLessThan(2500);
-      expect(told.all.slice(0, 3)).toEqual(['current', 'forgotten', 'uid-1.evaluate 1']);
+      expect(bus.claims.bucket()).not.toBe(undefined);
+      expect(told.all.slice(0, 3)).toEqual(['current', 'forgotten true', 'uid-1.evaluate 1']);
       // Told once, by whoever saw it first.
       expect(await bus.ensure(1)).toEqual({ bucketMade: false });
     });
@@ -727,7 +780,8 @@ describe.each(binaries)('on %s', (_name, binary) => {
       const consumption = bus.consume(
         kind,
         async (message) => {
-          expect(await bus.claims.claim(`uid.${kind}`, 0, 'x')).toMatchObject({ outcome: 'claimed' });
+          const bucket = controller.claims.bucket()!;
+          expect(await bus.claims.claim(`uid.${kind}`, 0, 'x', bucket)).toMatchObject({ outcome: 'claimed' });
           expect(await bus.claims.claim(`uid.${kind}`, 0, 'x')).toMatchObject({ outcome: 'refused' });
           await bus.publish(`kubervisor.round.${kind}.shop.cart`, event(1));
           await bus.publish(CART_FACT, event(1));

@@ -17,16 +17,23 @@ export interface Claims {
   /**
    * Compare-and-set from `supersedes` (0 = none). Sent once, never again: whether a claim that got no answer stands is for the
    * watch to tell. Throws without a connection, without the bucket, or when no answer comes within 2 s.
+   *
+   * `bucket`: the one that `supersedes` is of. In another, which was made since, a claim is refused although it was stored: of whoever
+   * acts on a claim of the bucket before, that one knows nothing. Which it is, is asked after the claim was stored: before, it
+   * could be deleted and made anew in between. No answer to that is no answer to the claim.
    */
-  claim(key: string, supersedes: number, value: string): Promise<ClaimResult>;
+  claim(key: string, supersedes: number, value: string, bucket?: string): Promise<ClaimResult>;
+  /** The bucket there was at the last look of `watch` or `Bus.ensure`. */
+  bucket(): string | undefined;
   /** Every present claim, then each change. After an interruption all of it again: `begun`, claims, `current`. */
   watch(on: ClaimWatcher): Consumption;
 }
 
 export interface ClaimWatcher {
   /** The bucket is another than the one seen before, so live claims may be forgotten. Before `begun`. */
-  forgotten?(): void;
-  begun?(): void;
+  forgotten?(bucket: string): void;
+  /** All that follows is of this bucket. */
+  begun?(bucket: string): void;
   /** Revision 0: the claim was deleted. One that expires goes without a word. */
   claim(key: string, revision: number): void;
   current?(): void;
@@ -40,6 +47,8 @@ export interface Bucket {
   seen(created: string): void;
   /** It was not there, and was made. */
   made(created: string): void;
+  /** The one at the last look. */
+  known(): string | undefined;
   /** Whether claims were forgotten since this was last asked. */
   takeForgotten(): boolean;
 }
@@ -56,6 +65,7 @@ export function knowBucket(): Bucket {
       known = created;
       forgotten = true;
     },
+    known: () => known,
     takeForgotten() {
       const told = forgotten;
       forgotten = false;
@@ -93,33 +103,52 @@ export function openClaims(connection: Connection, log: Logger, bucket: Bucket):
       : { revision: found.seq, deleted: isTombstone(found.header) };
   }
 
+  /** When the bucket was made that is there now. */
+  async function created({ manager }: Session): Promise<string> {
+    const info = await manager.streams.info(CLAIMS_STREAM).catch((error: unknown) => {
+      connection.troubles.met(`publish ${PREFIX}`, notBound(`stream ${CLAIMS_STREAM}`, error));
+      throw new PublishFailed(messageOf(error), { cause: error });
+    });
+    connection.troubles.worked(`publish ${PREFIX}`);
+    return info.created;
+  }
+  async function stored(session: Session, revision: number, named: string | undefined): Promise<ClaimResult> {
+    const isThatOne = named === undefined || named === (await created(session));
+    return { outcome: isThatOne ? 'claimed' : 'refused', revision };
+  }
+
   return {
-    async claim(key, supersedes, value) {
+    async claim(key, supersedes, value, named) {
       const session = connection.session();
       if (session === undefined) throw new NotConnected();
       let revision = await put(session, key, supersedes, value);
-      if (revision !== undefined) return { outcome: 'claimed', revision };
+      if (revision !== undefined) return stored(session, revision, named);
       const found = await read(session, key);
       if (supersedes === 0 && found.deleted) {
         revision = await put(session, key, found.revision, value);
-        if (revision !== undefined) return { outcome: 'claimed', revision };
+        if (revision !== undefined) return stored(session, revision, named);
         const winner = await read(session, key);
         return { outcome: 'refused', revision: winner.deleted ? 0 : winner.revision };
       }
       return { outcome: 'refused', revision: found.deleted ? 0 : found.revision };
     },
+    bucket: () => bucket.known(),
     watch(on) {
+      let looked: string | undefined;
       return follow(
         connection,
         { stream: CLAIMS_STREAM, filter: `${PREFIX}>`, from: 'last' },
         {
-          begun(created) {
-            bucket.seen(created);
-            if (on.forgotten !== undefined && bucket.takeForgotten()) on.forgotten();
-            on.begun?.();
+          begun(found) {
+            looked = found;
+            bucket.seen(found);
+            if (on.forgotten !== undefined && bucket.takeForgotten()) on.forgotten(found);
+            on.begun?.(found);
           },
-          message: ({ subject, headers, sequence }) =>
-            on.claim(subject.slice(PREFIX.length), isTombstone(headers) ? 0 : sequence),
+          message({ subject, headers, sequence }) {
+            // What was under way when `ensure` found another: its revisions would be taken for those of that one.
+            if (looked === bucket.known()) on.claim(subject.slice(PREFIX.length), isTombstone(headers) ? 0 : sequence);
+          },
           current: () => on.current?.(),
         },
         log,

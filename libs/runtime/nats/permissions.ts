@@ -25,6 +25,8 @@ function worker(kind: WorkKind): Permissions {
       `$JS.ACK.${stream}.${durable}.>`,
       `$KV.${CLAIMS_BUCKET.name}.*.${kind}`,
       `${API}.STREAM.MSG.GET.${CLAIMS_STREAM}`,
+      // Which bucket it is that took the claim.
+      `${API}.STREAM.INFO.${CLAIMS_STREAM}`,
       `kubervisor.round.${kind}.>`,
       'kubervisor.fact.>',
     ],

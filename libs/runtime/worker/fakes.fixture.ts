@@ -18,6 +18,8 @@ export class FakeBus {
   readonly revisions = new Map<string, number>();
   /** Set to make every publish of a subject with this beginning fail. */
   failing?: { subject: string; error: Error } | undefined;
+  /** Which bucket it is. */
+  bucket = 'bucket';
   /** Called before each claim; may throw, or move the clock. */
   onClaim: () => void = () => {};
   #last = 0;
@@ -28,13 +30,14 @@ export class FakeBus {
   };
 
   readonly claims = {
-    claim: async (key: string, supersedes: number) => {
+    claim: async (key: string, supersedes: number, _value: string, named?: string) => {
       this.onClaim();
       const found = this.revisions.get(key) ?? 0;
       if (found !== supersedes) return { outcome: 'refused' as const, revision: found };
       const revision = ++this.#last;
       this.revisions.set(key, revision);
-      return { outcome: 'claimed' as const, revision };
+      const outcome = named === undefined || named === this.bucket ? ('claimed' as const) : ('refused' as const);
+      return { outcome, revision };
     },
   };
 

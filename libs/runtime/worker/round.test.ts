@@ -19,9 +19,9 @@ const work: WorkActivate = {
   simulated: [],
   refusedKills: [],
 };
-const text = JSON.stringify(
-  encodeEvent(workActivate, 'shop/cart', work, { id: '1', source: '/test', time: NOW - 500 }),
-);
+const textOf = (data: WorkActivate): string =>
+  JSON.stringify(encodeEvent(workActivate, 'shop/cart', data, { id: '1', source: '/test', time: NOW - 500 }));
+const text = textOf(work);
 
 let bus: FakeBus;
 let clock: FakeClock;
@@ -87,6 +87,20 @@ describe('a round', () => {
     expect(act).not.toHaveBeenCalled();
     expect(fact).toMatchObject({ outcome: 'refused', claim: { outcome: 'refused', revision: 41 }, errors: [] });
     expect(settled).toEqual(['ack']);
+  });
+
+  test.each([
+    ['in the bucket that the message names it is claimed', 'bucket', { outcome: 'completed', claim: 'claimed' }],
+    ['in another it is refused, with the revision of its own claim', 'gone', { outcome: 'refused', claim: 'refused' }],
+  ])('W3: %s, and its fact names that bucket', async (_, claimBucket, { outcome, claim }) => {
+    const { fact, settled } = await play(aMessage(textOf({ ...work, claimBucket })));
+    expect(fact).toMatchObject({ outcome, claim: { outcome: claim, revision: 1, bucket: claimBucket } });
+    expect(act).toHaveBeenCalledTimes(outcome === 'completed' ? 1 : 0);
+    expect(settled).toEqual(['ack']);
+  });
+
+  test('W3: a message that names no bucket claims in any, as leaders of before mean it', async () => {
+    expect((await play()).fact?.claim).toEqual({ outcome: 'claimed', revision: 1 });
   });
 
   test('W3: of two workers with one message one acts', async () => {

@@ -22,6 +22,7 @@ export interface WorkData {
   /** Names the Service, which every line of the log does. */
   spec: { service: string };
   claimRevision: number;
+  claimBucket?: string | undefined;
 }
 
 /** What a worker needs around it; tests hand in their own. */
@@ -130,7 +131,8 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
     receivedAt: number,
     context: RoundContext,
   ): Promise<{ ending: Ending; results: { gathered?: Gathered; done?: Done }; isTold?: boolean }> {
-    let claim: Claim = { outcome: 'notTried', revision: work.claimRevision };
+    const named = work.claimBucket === undefined ? {} : { bucket: work.claimBucket };
+    let claim: Claim = { ...named, outcome: 'notTried', revision: work.claimRevision };
     const ending = (outcome: RoundOutcome, errors: string[] = []): Ending => ({
       claim,
       outcome,
@@ -146,7 +148,8 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
 
       // Counted from before the claim is sent: its answer may be long on the way, and those who watch count from their sight of it.
       const deadline = { at: monotonic() + CLAIM_LIFE };
-      claim = await bus.claims.claim(claimKey(work.resource.uid, kind), work.claimRevision, work.round);
+      const key = claimKey(work.resource.uid, kind);
+      claim = { ...named, ...(await bus.claims.claim(key, work.claimRevision, work.round, work.claimBucket)) };
       if (claim.outcome === 'refused') return { ending: ending('refused'), results: {} };
 
       const { done, failed, errors } = await shape.act(work, gathered, { ...context, deadline });

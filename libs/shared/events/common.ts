@@ -13,10 +13,17 @@ export const selector = z.record(z.string(), z.string());
 export const withheldReason = z.enum(Object.keys(WITHHELD) as [WithheldReason, ...WithheldReason[]]);
 export const transitionReason = z.enum(Object.keys(TRANSITIONS) as [TransitionReason, ...TransitionReason[]]);
 
-/** How far the claim of a round came (W3). `revision`: of the claim made, or the one found where it was refused. */
+/** Which bucket of claims it is: whoever deletes it and makes it anew makes another (W3). To be compared, never read. */
+export const claimBucket = z.string().min(1).max(64);
+
+/**
+ * How far the claim of a round came (W3). `revision`: of the claim made, or the one found where it was refused. `bucket`: the one that the
+ * message named, for revisions of another say nothing.
+ */
 export const claim = z.object({
   outcome: z.enum(['claimed', 'refused', 'notTried']),
   revision: z.int().min(0),
+  bucket: claimBucket.optional(),
 });
 
 /** `completed`: acted on what it found; `refused`: another holds the claim; `givenUp`: too late; `failed`: see errors. */
@@ -56,6 +63,8 @@ export const work = {
   active: z.boolean(),
   /** The claim that this round supersedes; 0 = none (W3). */
   claimRevision: z.int().min(0),
+  /** The bucket that `claimRevision` is of: in any other a claim does not count (W3). A leader that does not name it is older than this field. */
+  claimBucket: claimBucket.optional(),
   simulated: z.array(simulatedPod),
 };
 
