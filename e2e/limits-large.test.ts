@@ -90,6 +90,7 @@ function workOf(spec: ReturnType<typeof specOf>, memory = NEW_MEMORY) {
     supervised: supervisedBy(spec),
     round: 'r-1',
     claimRevision: 1,
+    claimBucket: 'bucket',
     memory,
     due,
     pods,

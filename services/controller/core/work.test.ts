@@ -19,6 +19,7 @@ const decideAt = (nextAttempt: number, workersNow: number) => {
     supervised: { ...supervised, spec: supervised.spec!, selector: supervised.selector! },
     round: 'r-1',
     claimRevision: 0,
+    claimBucket: 'bucket',
     memory: { ...NEW_MEMORY, refusedKills: { [out.uid]: { refusals: 1, nextAttempt } } },
     now: NOW,
   });
@@ -41,6 +42,7 @@ test('V3: the history holds whom it could confirm, and nobody who was good all t
     supervised: { ...supervised, spec: supervised.spec!, selector: supervised.selector! },
     round: 'r-1',
     claimRevision: 0,
+    claimBucket: 'bucket',
     memory: { ...NEW_MEMORY, history: { errors: { a: '010', b: '000', c: '' } } },
     due: ['errors'],
     pods: [],

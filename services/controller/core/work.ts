@@ -12,16 +12,24 @@ export interface RoundOf {
   supervised: Supervised & { spec: NonNullable<Supervised['spec']>; selector: Selector };
   round: Round;
   claimRevision: number;
+  claimBucket: string;
   memory: Memory;
 }
 
-const common = ({ supervised: { resource, spec, selector, active }, round, claimRevision, memory }: RoundOf) => ({
+const common = ({
+  supervised: { resource, spec, selector, active },
+  round,
+  claimRevision,
+  claimBucket,
+  memory,
+}: RoundOf) => ({
   round,
   resource: { namespace: resource.namespace, name: resource.name, uid: resource.uid, generation: resource.generation },
   spec,
   selector: { ...selector },
   active,
   claimRevision,
+  claimBucket,
   simulated: Object.values(memory.simulated),
 });
 

@@ -19,6 +19,7 @@ let leading: boolean;
 let events: RecordedEvent[];
 let statuses: Map<string, KubervisorServiceStatus>;
 let rounds: (message: { subject: string; text: string }) => void;
+let bucket: string;
 let ensure: () => Promise<{ bucketMade: boolean }>;
 let watcher: ClaimWatcher;
 let ensured: number;
@@ -53,10 +54,12 @@ function start(): Leadership {
       },
       subscribeFacts: () => consumption,
       claims: {
+        bucket: () => bucket,
         watch: (on: ClaimWatcher) => {
           watcher = on;
-          const { claim, current } = on;
+          const { begun, claim, current } = on;
           void Promise.resolve().then(() => {
+            begun?.(bucket);
             claim('another.evaluate', 1);
             current?.();
           });
@@ -84,6 +87,7 @@ function start(): Leadership {
 beforeEach(() => {
   jest.useFakeTimers({ now: NOW });
   leading = true;
+  bucket = 'bucket';
   [events, statuses, ensured] = [[], new Map(), 0];
   ensure = async () => ({ bucketMade: false });
   bus = new FakeBus();
@@ -285,12 +289,13 @@ describe('streams', () => {
     await pass(CLAIM_EXPIRY + 2000);
     const before = bus.published.length;
     expect(before).toBeGreaterThan(0);
-    watcher.forgotten?.();
+    bucket = 'another bucket';
+    watcher.forgotten?.(bucket);
     await pass(CLAIM_EXPIRY - 50);
     expect(bus.published).toHaveLength(before);
     await pass(2000);
     expect(bus.published.length).toBeGreaterThan(before);
-    expect(bus.of('evaluate').at(-1)?.work.claimRevision).toBe(0);
+    expect(bus.of('evaluate').at(-1)?.work).toMatchObject({ claimRevision: 0, claimBucket: 'another bucket' });
   });
 
   test('a fault of NATS is told by the bus; another fault is told here', async () => {

@@ -151,9 +151,9 @@ export function lead(options: LeadershipOptions): Leadership {
     panicking.set(kept.uid, after);
   };
 
-  const claimsForgotten = (): void => {
+  const claimsForgotten = (bucket: string): void => {
     log.info('claims bucket was made: no work for the life of a claim');
-    rounds.onClaimsForgotten();
+    rounds.onClaimsForgotten(bucket);
   };
   let ensuring: Promise<void> | undefined;
   const ensure = (): void => {
@@ -161,7 +161,8 @@ export function lead(options: LeadershipOptions): Leadership {
     ensuring ??= (async () => {
       try {
         const { bucketMade } = await bus.ensure(options.natsReplicas);
-        if (bucketMade && !stopped) claimsForgotten();
+        const bucket = bus.claims.bucket();
+        if (bucket !== undefined && !stopped) (bucketMade ? claimsForgotten : rounds.onClaimsBucket)(bucket);
       } catch (error) {
         if (!(error instanceof BusFault)) log.warn({ err: error }, 'streams could not be ensured');
       }
@@ -330,7 +331,12 @@ export function lead(options: LeadershipOptions): Leadership {
   for (const namespace of namespaces) lookAtNamespace(namespace);
   const consumptions = [
     bus.subscribeRounds(rounds.onRound),
-    bus.claims.watch({ forgotten: claimsForgotten, claim: rounds.onClaim, current: rounds.onClaimsCurrent }),
+    bus.claims.watch({
+      forgotten: claimsForgotten,
+      begun: rounds.onClaimsBucket,
+      claim: rounds.onClaim,
+      current: rounds.onClaimsCurrent,
+    }),
     bus.subscribeFacts(onFact),
   ];
   ensure();

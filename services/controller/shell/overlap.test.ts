@@ -114,6 +114,7 @@ async function simulate(seed: number) {
     // What stands is told anew, in either order.
     const claimAt = latency(2000);
     later(claimAt, () => {
+      leader.keeper.onClaimsBucket('bucket');
       if (claim > 0) leader.keeper.onClaim('uid-cart.evaluate', claim);
       leader.keeper.onClaimsCurrent();
     });

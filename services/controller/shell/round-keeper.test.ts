@@ -17,7 +17,7 @@ let leading: boolean;
 let told: { ensured: number; gone: string[]; changed: number; ended: string[] };
 let lines: Record<string, unknown>[];
 
-function start(change: Partial<RoundKeeperOptions> = {}): RoundKeeper {
+function start(change: Partial<RoundKeeperOptions> = {}, bucketSeen = 'bucket'): RoundKeeper {
   const listener = listening();
   lines = listener.lines;
   told = { ensured: 0, gone: [], changed: 0, ended: [] };
@@ -37,6 +37,7 @@ function start(change: Partial<RoundKeeperOptions> = {}): RoundKeeper {
     ensure: () => void (told.ensured += 1),
     ...change,
   });
+  if (bucketSeen !== '') keeper.onClaimsBucket(bucketSeen);
   return keeper;
 }
 const look = (name = 'cart'): void => keeper.look(caches.find('shop', name)!);
@@ -417,13 +418,69 @@ describe('W3: claims', () => {
     keeper.onRound(evaluated(lastEvaluation(), { claim: { outcome: 'claimed', revision: 7 } }));
     bus.answer = () => new Promise((_, reject) => (refuse = reject));
     await nextEvaluation();
-    keeper.onClaimsForgotten();
+    keeper.onClaimsForgotten('another bucket');
     // As it is when the watch is bound anew just then.
     keeper.onClaimsCurrent();
     bus.answer = () => {};
     refuse(new StreamMissing('x'));
     expect(await nextEvaluation()).toBeGreaterThanOrEqual(CLAIM_EXPIRY);
+    expect(lastEvaluation()).toMatchObject({ claimRevision: 0, claimBucket: 'another bucket' });
+  });
+
+  test('each message names the bucket that its revision is of; until one was seen nothing is published', async () => {
+    keeper.stop();
+    start({}, '');
+    keeper.onClaimsCurrent();
+    look();
+    await pass(3 * PERIOD);
+    expect(bus.published).toEqual([]);
+    expect(keeper.keptOf('uid-cart')?.memory.missing).toBeGreaterThan(0);
+    expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+    keeper.onClaimsBucket('bucket');
+    await nextEvaluation();
+    expect(lastEvaluation()).toMatchObject({ claimRevision: 0, claimBucket: 'bucket' });
+  });
+
+  test('another bucket is another whoever finds it first: nothing for 5 s, then none is superseded', async () => {
+    look();
+    await nextEvaluation();
+    keeper.onRound(evaluated(lastEvaluation(), { claim: { outcome: 'claimed', revision: 7, bucket: 'bucket' } }));
+    keeper.onClaimsBucket('bucket');
+    await nextEvaluation();
+    expect(lastEvaluation()).toMatchObject({ claimRevision: 7, claimBucket: 'bucket' });
+    keeper.onRound(evaluated(lastEvaluation(), { claim: { outcome: 'claimed', revision: 8, bucket: 'bucket' } }));
+    keeper.onClaimsBucket('another bucket');
+    expect(await nextEvaluation()).toBeGreaterThanOrEqual(CLAIM_EXPIRY);
+    expect(lastEvaluation()).toMatchObject({ claimRevision: 0, claimBucket: 'another bucket' });
+  });
+
+  test('the fact of a claim in the bucket before ends its round, and settles no claim of this bucket that has its revision', async () => {
+    look();
+    await nextEvaluation();
+    const before = lastEvaluation();
+    keeper.onClaimsForgotten('another bucket');
+    keeper.onRound(evaluated(before, { claim: { outcome: 'claimed', revision: 2, bucket: 'bucket' } }));
+    await nextEvaluation();
     expect(lastEvaluation().claimRevision).toBe(0);
+    keeper.onClaim('uid-cart.evaluate', 2);
+    expect(await nextEvaluation(2 * PERIOD)).toBeGreaterThanOrEqual(CLAIM_EXPIRY);
+    expect(lastEvaluation()).toMatchObject({ claimRevision: 2, claimBucket: 'another bucket' });
+  });
+
+  test('nor where a new leader hears of it before it saw the bucket', async () => {
+    look();
+    await nextEvaluation();
+    const before = lastEvaluation();
+    keeper.stop();
+    bus.published.length = 0;
+    start({ leaderId: 'another' }, '');
+    look();
+    keeper.onRound(evaluated(before, { claim: { outcome: 'claimed', revision: 2, bucket: 'bucket' } }));
+    keeper.onClaimsBucket('another bucket');
+    keeper.onClaim('uid-cart.evaluate', 2);
+    keeper.onClaimsCurrent();
+    expect(await nextEvaluation(2 * PERIOD)).toBeGreaterThanOrEqual(CLAIM_EXPIRY);
+    expect(lastEvaluation()).toMatchObject({ claimRevision: 2, claimBucket: 'another bucket' });
   });
 
   test('a reconnect tells all rounds and claims again: nothing comes of it', async () => {

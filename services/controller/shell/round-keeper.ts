@@ -9,6 +9,7 @@ import { activationCompleted, type ActivationCompleted } from '@kubervisor/share
 import { decodeEvent, encodeEvent, type CloudEvent } from '@kubervisor/shared/events/envelope';
 import { evaluationCompleted, type EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
 import { workSubject, type WorkKind } from '@kubervisor/shared/events/subjects';
+import type { Claim } from '@kubervisor/shared/events/common';
 import { workActivate } from '@kubervisor/shared/events/work-activate';
 import { workEvaluate } from '@kubervisor/shared/events/work-evaluate';
 import { CLAIM_EXPIRY } from '@kubervisor/shared/policy/claim';
@@ -85,12 +86,19 @@ export interface RoundKeeper {
   lookForGone(namespace: string): void;
   keptOf(uid: string): Kept | undefined;
   onClaim(key: string, revision: number): void;
+  /** Which bucket there is: of it are the claims that are told from here on. */
+  onClaimsBucket(bucket: string): void;
   /** Every claim that stands has been told. */
   onClaimsCurrent(): void;
   onRound(message: { subject: string; text: string }): void;
-  /** The bucket of claims was made anew: live claims were forgotten, so nothing is published until they have run out. */
-  onClaimsForgotten(): void;
+  /** The bucket of claims was made anew, as this one: live claims were forgotten, so nothing is published until they have run out. */
+  onClaimsForgotten(bucket: string): void;
   stop(): void;
+}
+
+/** Nothing was published. */
+class BucketUnknown extends BusFault {
+  override readonly name = 'BucketUnknown';
 }
 
 /** More facts than that outstanding of one resource were lost. */
@@ -118,6 +126,12 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   let claimsTold = false;
   /** Claims were forgotten while they were alive. */
   let forgottenUntil = -Infinity;
+  /**
+   * The bucket that all revisions in the clocks are of; the two go together, or a revision of one bucket would be superseded in another. It
+   * is as of our last look: in one that somebody made since, what we publish claims nothing (W3). Facts of before may name it first; that
+   * of a bucket which is no more claims nothing either.
+   */
+  let bucket: string | undefined;
   const holdUntil = ({ revision }: RoundClock): number =>
     Math.max(claimsTold && revision > 0 ? -Infinity : strangeUntil, forgottenUntil);
   const fieldsOf = (kept: Kept, kind: WorkKind) => ({
@@ -211,7 +225,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       .filter(({ mode }) => mode !== 'disabled')
       .map(({ evaluationPeriod }) => evaluationPeriod * 1000);
     const period = Math.min(...periods, 86_400_000);
-    const round: Omit<RoundOf, 'round' | 'claimRevision'> = {
+    const round: Omit<RoundOf, 'round' | 'claimRevision' | 'claimBucket'> = {
       supervised: { ...supervised, spec, selector },
       memory: kept.memory,
     };
@@ -251,11 +265,11 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
           .filter(({ name }) => taken.due.includes(name))
           .map((breaker) => breaker.timeoutSeconds * 1000),
       );
-      publish(kept, 'evaluate', timeout, period, (id, claimRevision) =>
+      publish(kept, 'evaluate', timeout, period, (id, claim) =>
         encodeEvent(
           workEvaluate,
           keyOf(kept),
-          evaluationWork({ ...round, round: id, claimRevision, due: taken.due, pods, others }),
+          evaluationWork({ ...round, round: id, ...claim, due: taken.due, pods, others }),
           stamp(id),
         ),
       );
@@ -265,11 +279,11 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     const activationDue = wallDue === undefined ? undefined : at + (wallDue - now());
     if (activationDue === undefined) kept.memory = rememberNobodyOut(kept.memory);
     if (allowed('activate', activationDue)) {
-      publish(kept, 'activate', 0, period, (id, claimRevision) =>
+      publish(kept, 'activate', 0, period, (id, claim) =>
         encodeEvent(
           workActivate,
           keyOf(kept),
-          activationWork({ ...round, round: id, claimRevision, now: now() }),
+          activationWork({ ...round, round: id, ...claim, now: now() }),
           stamp(id),
         ),
       );
@@ -299,13 +313,16 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     kind: WorkKind,
     timeout: number,
     period: number,
-    message: (id: string, claimRevision: number) => CloudEvent,
+    message: (id: string, claim: Pick<RoundOf, 'claimRevision' | 'claimBucket'>) => CloudEvent,
   ): void {
     const id = `${leaderId}-${(counter += 1)}`;
     const { revision } = kept.clocks[kind];
+    const named = bucket;
     let event: CloudEvent | undefined;
     const send = async (): Promise<void> => {
-      event = message(id, revision);
+      // A claim that names no bucket counts in any. Who cannot look at it cannot reach NATS, or is about to be told that it was made.
+      if (named === undefined) throw new BucketUnknown('the bucket of claims was not seen yet');
+      event = message(id, { claimRevision: revision, claimBucket: named });
       await bus.publish(workSubject(kind, kept), event, { messageId: id, onlyIf: isLeader });
     };
     // Before it is sent, for its fact may be here before the server's word that it was stored.
@@ -341,6 +358,19 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
     );
   }
 
+  const isOfBucket = ({ bucket: named }: Claim): boolean => named === undefined || named === (bucket ??= named);
+  const claimsAreOf = (made: string): void => {
+    bucket = made;
+    forgottenUntil = monotonic() + CLAIM_EXPIRY;
+    for (const kept of all.values()) {
+      kept.clocks = {
+        evaluate: claimsForgotten(kept.clocks.evaluate),
+        activate: claimsForgotten(kept.clocks.activate),
+      };
+      step(kept);
+    }
+  };
+
   /** `toldAt`: by the clock of who told it; milliseconds since 1970. */
   const onFact = (kind: WorkKind, fact: EvaluationCompleted | ActivationCompleted, toldAt: number): void => {
     const kept = all.get(fact.resource.uid);
@@ -351,7 +381,9 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       86_400_000,
     );
     const current = kept.clocks[kind].underWay?.round === fact.round;
-    kept.clocks[kind] = factSeen(kept.clocks[kind], fact, period, monotonic());
+    // Of another bucket it settles no claim of this one, whose revisions begin anew and may be the same.
+    const claim: Claim = isOfBucket(fact.claim) ? fact.claim : { outcome: 'notTried', revision: 0 };
+    kept.clocks[kind] = factSeen(kept.clocks[kind], { ...fact, claim }, period, monotonic());
     // Where a message was delivered twice, the one that was refused may tell first: the other's fact is still to come.
     const ours = fact.claim.outcome === 'refused' ? kept.awaited.has(fact.round) : kept.awaited.delete(fact.round);
     if (ours) options.roundEnded(kind, fact.outcome, kept);
@@ -392,6 +424,10 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       kept.clocks[kind] = claimSeen(kept.clocks[kind], revision, monotonic());
       step(kept);
     },
+    onClaimsBucket(found) {
+      bucket ??= found;
+      if (bucket !== found) claimsAreOf(found);
+    },
     onClaimsCurrent() {
       if (claimsTold) return;
       claimsTold = true;
@@ -407,16 +443,7 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
         log.warn({ subject, problem: decoded.problem }, 'fact does not parse');
       }
     },
-    onClaimsForgotten() {
-      forgottenUntil = monotonic() + CLAIM_EXPIRY;
-      for (const kept of all.values()) {
-        kept.clocks = {
-          evaluate: claimsForgotten(kept.clocks.evaluate),
-          activate: claimsForgotten(kept.clocks.activate),
-        };
-        step(kept);
-      }
-    },
+    onClaimsForgotten: claimsAreOf,
     stop() {
       stopped = true;
       for (const kept of all.values()) clearTimeout(kept.timer);
