@@ -74,11 +74,20 @@ function stage(onTurn: (turn: number, first: Process) => void) {
     ]),
   ).get('cart')!;
   const fleet = new View({ resources: [], services: [] }, cluster.pods.values()).podsIn();
-  const message = (round: string, claimRevision: number): CloudEvent => {
+  const message = (round: string, claimRevision: number, isBucketNamed = true): CloudEvent => {
     const work = evaluationWork({
       supervised: { ...supervised, spec: supervised.spec as KubervisorServiceSpec, selector: SELECTOR },
-      ...{ round, claimRevision, memory: NEW_MEMORY, due: ['errors'], pods: fleet, others: [] },
+      ...{
+        round,
+        claimRevision,
+        claimBucket: nats.bucket,
+        memory: NEW_MEMORY,
+        due: ['errors'],
+        pods: fleet,
+        others: [],
+      },
     });
+    if (!isBucketNamed) delete work.claimBucket;
     return encodeEvent(workEvaluate, 'shop/cart', work, { id: round, source: '/test', time: EPOCH });
   };
   const breaker = (name: string): Process => {
@@ -98,7 +107,12 @@ function stage(onTurn: (turn: number, first: Process) => void) {
           return {
             ignored: {},
             warnings: [],
-            verdicts: pods.map(({ name: pod }) => ({ pod, outcome: 'anomalous' as const })),
+            // The two would break others: where both act, both write.
+            verdicts: pods.map(({ name: pod }, index) => ({
+              pod,
+              outcome: 'anomalous' as const,
+              score: name === 'first' ? pods.length - index : index + 1,
+            })),
           };
         },
       },
@@ -117,6 +131,11 @@ function stage(onTurn: (turn: number, first: Process) => void) {
     second,
     message,
     give: (process: Process, event: CloudEvent) => nats.give(process, 'evaluate', event),
+    /** The claims are lost, and the bucket is made anew. */
+    async remakeBucket() {
+      nats.wipe();
+      await nats.connect(new Process('leader')).ensure(1);
+    },
     /** Until nothing is to be done any more. */
     async end() {
       await loop.run(() => true);
@@ -163,4 +182,27 @@ test('W3: a holder that stands still past its 3 s, at any point, starts no patch
     const { violations, breaks } = await world.end();
     expect({ at, violations, breaks }).toEqual({ at, violations: [], breaks: 2 });
   }
+});
+
+describe('W3: the bucket of claims made anew while the first stands still, at any point, and then its message once more, to the second', () => {
+  test.each([
+    ['nobody acts beside the first, for the message is of the bucket before', true],
+    ['where it names no bucket somebody does: so this is what holds it', false],
+  ])('%s', async (_, isBucketNamed) => {
+    const turns = await turnsOfOneRound();
+    const overlaps: number[] = [];
+    for (let at = 1; at <= turns; at++) {
+      const world = stage((turn, first) => {
+        if (turn !== at) return;
+        first.frozenUntil = world.loop.time + 2000;
+        void world.remakeBucket().then(() => world.give(world.second, event));
+      });
+      const event = world.message('r-1', 0, isBucketNamed);
+      world.give(world.first, event);
+      const { violations } = await world.end();
+      if (violations.length > 0) overlaps.push(at);
+    }
+    if (isBucketNamed) expect(overlaps).toEqual([]);
+    else expect(overlaps).not.toEqual([]);
+  });
 });

@@ -54,6 +54,12 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [['const strangeUntil = monotonic() + CLAIM_EXPIRY', 'const strangeUntil = -Infinity']],
   },
   {
+    name: 'any-bucket',
+    without: 'W3: a claim counts in the bucket alone that its message names',
+    file: ROUND,
+    edits: [['work.claimRevision, work.round, work.claimBucket)', 'work.claimRevision, work.round)']],
+  },
+  {
     name: 'bucket-at-once',
     without: 'W3: 5 s without work where the bucket of claims was made anew',
     file: KEEPER,

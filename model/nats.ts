@@ -10,6 +10,7 @@ import {
   type StreamMessage,
   type WorkMessage,
 } from '@kubervisor/runtime/nats/bus';
+import { knowBucket } from '@kubervisor/runtime/nats/claims';
 import type { CloudEvent } from '@kubervisor/shared/events/envelope';
 import type { WorkKind } from '@kubervisor/shared/events/subjects';
 import type { Process } from './event-loop.ts';
@@ -50,7 +51,7 @@ export class Nats {
   readonly #observer: Observer;
   #isThere = true;
   #sequence = 0;
-  /** How often it was wiped. */
+  /** How often it was wiped; the bucket of claims is another each time. */
   #life = 0;
   #workers: Worker[] = [];
   readonly #readers = new Set<Reader>();
@@ -68,6 +69,11 @@ export class Nats {
   constructor(network: Network, observer: Observer) {
     this.#network = network;
     this.#observer = observer;
+  }
+
+  /** By which the bucket of claims is known. */
+  get bucket(): string {
+    return `bucket ${this.#life}`;
   }
 
   /** Everything in it is gone, until a leader makes it anew. */
@@ -104,6 +110,7 @@ export class Nats {
   /** `known`: of a controller, when stood what it decides on now. */
   connect(process: Process, known?: () => Span): Bus {
     const { loop, random } = this.#network;
+    const bucket = knowBucket();
     const isAway = (): boolean => this.#away.has(process);
     const request = <T>(longest: number, serve: () => T): Promise<T> =>
       this.#network.request(
@@ -159,21 +166,31 @@ export class Nats {
       },
       subscribeFacts: () => ({ stop: async () => {} }),
       claims: {
-        claim: async (key, supersedes): Promise<ClaimResult> => {
+        claim: async (key, supersedes, _value, named): Promise<ClaimResult> => {
           if (isAway()) throw new NotConnected();
           const holder = holding.getStore();
           if (holder !== undefined) this.#observer.claimSent(holder);
           const revision = await request(4000, () => {
-            if (!this.#isThere) throw new PublishFailed('no bucket');
+            this.#found();
             return this.#claim(key, supersedes, holder);
           });
-          if (revision !== undefined) return { outcome: 'claimed', revision };
+          if (revision !== undefined) {
+            const isThatOne = named === undefined || named === (await request(4000, () => this.#found()));
+            if (!isThatOne) this.#observer.counts.refusedClaims += 1;
+            return { outcome: isThatOne ? 'claimed' : 'refused', revision };
+          }
           this.#observer.counts.refusedClaims += 1;
           return { outcome: 'refused', revision: await request(4000, () => this.#claims.get(key) ?? 0) };
         },
+        bucket: () => bucket.known(),
         watch: (on) => {
           const { reader, consumption } = read((mine) => {
-            this.#send(mine, () => on.begun?.());
+            const found = this.bucket;
+            this.#send(mine, () => {
+              bucket.seen(found);
+              if (bucket.takeForgotten()) on.forgotten?.(found);
+              on.begun?.(found);
+            });
             for (const [key, revision] of this.#claims) this.#send(mine, () => on.claim(key, revision));
             this.#send(mine, () => on.current?.());
           });
@@ -184,19 +201,25 @@ export class Nats {
       },
       ensure: async () => {
         if (isAway()) throw new NotConnected();
-        return request(3000, () => {
-          const bucketMade = !this.#isThere;
-          if (bucketMade) {
+        const { found, isMade } = await request(3000, () => {
+          const isMade = !this.#isThere;
+          if (isMade) {
             this.#network.trace(process.name, 'made the streams anew');
             this.#isThere = true;
             for (const reader of this.#readers) loop.after(random.between(0, 1000), reader.begin, reader.process);
           }
-          return { bucketMade };
+          return { found: this.bucket, isMade };
         });
+        bucket[isMade ? 'made' : 'seen'](found);
+        return { bucketMade: bucket.takeForgotten() };
       },
     };
   }
 
+  #found(): string {
+    if (!this.#isThere) throw new PublishFailed('no bucket');
+    return this.bucket;
+  }
   #claim(key: string, supersedes: number, holder: Holder | undefined): number | undefined {
     const found = this.#claims.get(key) ?? 0;
     if (found !== supersedes) return undefined;
@@ -243,11 +266,10 @@ export class Nats {
     trace('work', `${round} ${kind} ${resource.uid}`);
     this.#work.set(subject, stored);
     this.#deliver(subject, stored, loop.time + WORK_AGE);
-    const life = this.#life;
     if (random.chance(faults.duplicated))
-      loop.after(random.chance(0.5) ? random.between(0, 1500) : random.between(0, 20_000), () => {
-        if (this.#life === life) this.#hand(this.#workerFor(stored), subject, stored);
-      });
+      loop.after(random.chance(0.5) ? random.between(0, 1500) : random.between(0, 20_000), () =>
+        this.#hand(this.#workerFor(stored), subject, stored),
+      );
   }
 
   #deliver(subject: string, stored: Stored, until: number): void {
@@ -278,13 +300,10 @@ export class Nats {
     if (worker === undefined) return;
     const { loop, trace } = this.#network;
     const { process, handler } = worker;
-    const life = this.#life;
+    // What is under way comes also where all that stands on NATS was lost meanwhile: it may lie in the socket of a worker that stands still.
     loop.after(
       this.#network.lag(3000),
       () => {
-        // It ends with the connection. What a worker that stands still has in its socket would not; W3 has no answer to that where the
-        // message supersedes no claim and was delivered twice: the bucket that was made anew knows neither.
-        if (this.#life !== life) return;
         trace(process.name, `takes ${holder.round}`);
         const message: WorkMessage = {
           subject,

@@ -227,6 +227,8 @@ function weatherOf(random: Random): Weather {
           ['anew', 'handover'],
         )
       : [];
+  // Of a message that comes twice, each claims where the bucket of claims was made anew in between.
+  const meetsMany = kind === 'lateClaims' || meanwhile.includes('wipe');
   return {
     faults: {
       slow,
@@ -237,8 +239,7 @@ function weatherOf(random: Random): Weather {
       broken: of('noAnswers', 0.2),
       refused: of('noAnswers', 0.1),
       lateWork: meanwhile.includes('wipe') ? random.between(0.1, 0.6) : 0,
-      duplicated:
-        kind === 'lateClaims' || random.chance(0.4) ? random.between(0, kind === 'lateClaims' ? 0.8 : 0.3) : 0,
+      duplicated: meetsMany || random.chance(0.4) ? random.between(0, meetsMany ? 0.8 : 0.3) : 0,
       frozen: of('standstills', 0.015) + of('wipes', 0.04) + of('deaths', 0.01),
       crashed: of('deaths', 0.01),
       frozenBeforeWrite: isShort || kind === 'standstills' ? random.between(0.1, 0.5) : 0,
