@@ -170,14 +170,19 @@ describe('V2: a plug-in that names others', () => {
 
 describe('a plug-in by contract v1', () => {
   const fleet = 'judged';
-  let limit = 0;
   let verdicts: Verdict[] = [];
+  const asked: unknown[] = [];
+  const info = {
+    name: 'judge',
+    version: '1',
+    parameters: { type: 'object', properties: { limit: { type: 'number' } }, required: ['limit'] },
+  };
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
     request.on('end', () => {
-      if (request.method !== 'POST') return void response.writeHead(404).end();
-      limit = verdictRequest.parse(JSON.parse(body)).parameters['limit'] as number;
+      if (request.url === '/v1/info') return void response.end(JSON.stringify(info));
+      asked.push(verdictRequest.parse(JSON.parse(body)).parameters);
       response.end(JSON.stringify({ verdicts }));
     });
   });
@@ -189,15 +194,8 @@ describe('a plug-in by contract v1', () => {
 
   test('V2, V5: the pod that it finds bad leaves traffic for its reason; a name that is now another pod stays', async () => {
     const [bad = '', other = ''] = await given.fleet(fleet, { replicas: 3 });
-    const detector = {
-      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      parameters: { limit: 1 },
-      timeoutSeconds: 5,
-    };
-    await given.supervision(fleet, patient, {
-      breakers: [{ name: 'quality', evaluationPeriod: 1, gracePeriod: 0, detector, ...patient }],
-    });
-    expect(limit).toBe(1);
+    await judgedBy(fleet, { limit: 1 });
+    expect(asked).toContainEqual({ limit: 1 });
     verdicts = [
       { pod: bad, outcome: 'anomalous', score: 2.4, reason: 'p99 2.4 s,\nlimit 1 s', observed: 2.4, limit: 1 },
       { pod: other, uid: '00000000-0000-0000-0000-000000000000', outcome: 'anomalous', score: 9 },
@@ -209,4 +207,28 @@ describe('a plug-in by contract v1', () => {
     );
     expect(then.out(fleet)).toEqual([bad]);
   });
+
+  test('V1: parameters that do not fit its schema are in status, and it is never asked for a verdict with them', async () => {
+    const wrong = 'wrong-parameters';
+    const pods = await given.fleet(wrong, { replicas: 2 });
+    verdicts = pods.slice(1).map((pod) => ({ pod, outcome: 'anomalous' }));
+    await judgedBy(wrong, { limit: '1' });
+    await then.statusSays(wrong, 'Degraded', 'DetectorFailing', ONE_ROUND);
+    expect(then.condition(wrong, 'Degraded')?.message).toBe(
+      'Breaker quality: InvalidParameters: parameters.limit must be of type number.',
+    );
+    expect(asked).not.toContainEqual({ limit: '1' });
+    expect(then.out(wrong)).toEqual([]);
+  });
+
+  const judgedBy = (name: string, parameters: Record<string, unknown>) => {
+    const detector = {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      parameters,
+      timeoutSeconds: 5,
+    };
+    return given.supervision(name, patient, {
+      breakers: [{ name: 'quality', evaluationPeriod: 1, gracePeriod: 0, detector, ...patient }],
+    });
+  };
 });
