@@ -58,7 +58,6 @@ const SLACK = 1000;
 const KEPT = 1000;
 /** A write that changed nothing by then never will. */
 const FORGOTTEN_AFTER = 60_000;
-const CLOCKS_DIFFER = 150;
 /** Claims of one process whose writes may still come. */
 const HELD = 50;
 /** So far may the sight of a controller be behind that nothing disturbs; and how long may its message be under way that nobody saw. */
@@ -127,16 +126,15 @@ export class Evidence {
   /** Told of each change of a pod's place when it is judged, and by whom it was. */
   onChange: (line: { pod: string; from: string | undefined; to: string | undefined; by: string }) => void = () => {};
   readonly #now: () => number;
-  readonly #wall: () => number;
   readonly #observer: Observer;
   /** The time of what is being judged. */
   #time: number;
   #judgedUntil = 0;
   readonly #queue: Sequenced[] = [];
-  /** By process: claims that were made, newest last; `begunAt`: when their message was published, or else the claim was sent. */
-  readonly #holders = new Map<string, (Holder & { sights: Sight[]; begunAt: number })[]>();
+  /** By process: claims that were made, newest last; `messageTime`: of the message that was claimed for, by the clock of its leader. */
+  readonly #holders = new Map<string, (Holder & { sights: Sight[]; messageTime: number })[]>();
   readonly #sent = new Map<string, number>();
-  readonly #published = new Map<string, number>();
+  readonly #published = new Map<string, { at: number; time: number }>();
   #writes: Pending[] = [];
   readonly #frozen = new Map<string, Times>();
   readonly #stalled = new Times();
@@ -147,10 +145,9 @@ export class Evidence {
   readonly #persons = new Map<string, number>();
   readonly #names = new Map<string, string>();
 
-  /** `now`: milliseconds on a clock that nothing turns back. `wall`: those since 1970, by the clock that the services have. */
-  constructor(now: () => number, wall: () => number) {
+  /** `now`: milliseconds on a clock that nothing turns back. */
+  constructor(now: () => number) {
     this.#now = now;
-    this.#wall = wall;
     this.#time = now();
     this.#observer = new Observer(() => this.#time);
   }
@@ -208,9 +205,10 @@ export class Evidence {
   }
 
   // What goes over the wires.
-  workPublished(round: string): void {
-    this.#published.set(round, this.#now());
-    for (const [old, at] of this.#published) if (at < this.#now() - 2 * MESSAGE_AGE) this.#published.delete(old);
+  /** `time`: milliseconds since 1970, as the message has it. */
+  workPublished(round: string, time: number): void {
+    this.#published.set(round, { at: this.#now(), time });
+    for (const [old, { at }] of this.#published) if (at < this.#now() - 2 * MESSAGE_AGE) this.#published.delete(old);
   }
   claimSent(process: Process, { round }: { round: string }): void {
     this.#sent.set(`${process.name} ${round}`, this.#now());
@@ -220,8 +218,7 @@ export class Evidence {
     const uid = key.slice(0, dot);
     const kind = key.slice(dot + 1) as Holder['kind'];
     const now = this.#now();
-    const publishedAt = this.#published.get(round);
-    const sentAt = this.#sent.get(`${process.name} ${round}`) ?? now;
+    const { at: publishedAt, time: messageTime = -Infinity } = this.#published.get(round) ?? {};
     const holder = {
       ...{ process: process.name, kind, round, uid, name: this.#names.get(uid) ?? uid },
       known: {
@@ -229,8 +226,8 @@ export class Evidence {
         // Our own watch may be behind too.
         to: (publishedAt ?? now) + SLACK,
       },
-      claim: { sentAt },
-      begunAt: publishedAt ?? sentAt,
+      claim: { sentAt: this.#sent.get(`${process.name} ${round}`) ?? now },
+      messageTime,
       broken: new Set<string>(),
       sights: [],
     };
@@ -274,14 +271,14 @@ export class Evidence {
       const found = write.operations.find((one) => one.path === `/metadata/${map}/${pointer(key)}`)?.value;
       return typeof found === 'string' ? found : undefined;
     };
-    // What the process itself wrote says when it decided, on the clock of the message: one that stood still meanwhile may have a later
-    // round by now, whose message was published after that. The clocks of two processes differ by some milliseconds on some machines.
+    // What the process itself wrote says when it decided, counted from the time of its message: so it is of the last round whose message
+    // is not younger. One that stood still meanwhile may have a later round by now, and a message may have lain in it for seconds.
     const stamp = valueOf('annotations', 'breaker/breakAt') ?? valueOf('annotations', 'kubervisor/activatedAt');
-    const age = stamp === undefined ? 0 : Math.max(0, this.#wall() - Date.parse(stamp) - CLOCKS_DIFFER);
+    const decidedAt = stamp === undefined ? Infinity : Date.parse(stamp);
     const name = valueOf('labels', NAME) ?? this.pods.get(write.pod)?.metadata.labels?.[NAME];
     const kind = process.role === 'breaker' ? 'evaluate' : 'activate';
     const holders = (this.#holders.get(process.name) ?? []).filter((one) => one.kind === kind && one.name === name);
-    const holder = holders.findLast(({ begunAt }) => begunAt <= arrivedAt - age) ?? holders.at(-1);
+    const holder = holders.findLast(({ messageTime }) => messageTime <= decidedAt) ?? holders.at(-1);
     // It lists anew only when all that it decided on the last list is answered.
     const sight = holder?.sights.at(-1);
     this.#writes.push({ ...write, process, arrivedAt, refused, holder, sight });

@@ -104,10 +104,7 @@ export async function startStage(
     const plugin = await startPlugin(namespace, random);
     ends.push(() => plugin.close());
     const fleets = castOf(plugin.address);
-    const evidence = new Evidence(
-      () => performance.now(),
-      () => Date.now(),
-    );
+    const evidence = new Evidence(() => performance.now());
     const text = readFileSync(cluster.kubeconfig, 'utf8');
 
     const create = async (collection: string, body: object): Promise<void> => {
@@ -167,9 +164,10 @@ export async function startStage(
         ? await startNatsTap(nats.port, {
             published(subject, payload) {
               const [, stream, kind] = subject.split('.');
-              if (stream === 'work') evidence.workPublished((JSON.parse(payload) as Published).data.round);
-              if (stream !== 'round') return;
-              const { round, resource, outcome, due } = (JSON.parse(payload) as Published).data;
+              if (stream !== 'work' && stream !== 'round') return;
+              const { time, data } = JSON.parse(payload) as Published;
+              if (stream === 'work') return evidence.workPublished(data.round, Date.parse(time));
+              const { round, resource, outcome, due } = data;
               const key = `${kind} ${outcome}`;
               rounds.set(key, (rounds.get(key) ?? 0) + 1);
               history.tell('round', `${name} ${kind} ${round} of ${resource.name}: ${outcome}`);
@@ -385,6 +383,7 @@ interface Standing {
 }
 
 interface Published {
+  time: string;
   data: { round: string; resource: { name: string }; outcome: string; due?: string[] };
 }
 
