@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { NotConnected, PayloadTooLarge, PublishFailed, StreamMissing } from '@kubervisor/runtime/nats/bus';
 import { edited, EDITS } from '@kubervisor/shared/pods/codec';
+import { STREAMS } from '@kubervisor/shared/events/subjects';
 import { CLAIM_EXPIRY, CLAIM_LIFE, UNCLAIMED_SLACK } from '@kubervisor/shared/policy/claim';
 import { ACTIVATED, NOW, pod, resource, service, spec } from '../core/fixtures.ts';
 import { keepRounds, type RoundKeeper, type RoundKeeperOptions } from './round-keeper.ts';
@@ -510,6 +511,20 @@ describe('resources that come and go', () => {
     expect(lastEvaluation().resource.uid).toBe('uid-new');
   });
 
+  test('also one that comes seconds after: a message of its predecessor may be claimed late, and then that claim is waited out', async () => {
+    look();
+    await nextEvaluation();
+    caches.resources.clear();
+    keeper.lookForGone('shop');
+    await pass(CLAIM_EXPIRY + 1000);
+    caches.add({ resource: resource('cart', { uid: 'uid-new' }) });
+    look();
+    await pass(CLAIM_EXPIRY - 1000);
+    keeper.onClaim('uid-cart.evaluate', 7);
+    expect(await nextEvaluation(3 * PERIOD)).toBeGreaterThanOrEqual(CLAIM_EXPIRY);
+    expect(lastEvaluation().resource.uid).toBe('uid-new');
+  });
+
   test('one that a list left out and the next one shows again goes on, and is given up again when it is deleted', async () => {
     const { resources } = caches;
     const cart = resources.get('shop/cart')!;
@@ -537,7 +552,7 @@ describe('resources that come and go', () => {
     await pass(PERIOD);
     caches.resources.clear();
     keeper.lookForGone('shop');
-    await pass(CLAIM_EXPIRY + 1000);
+    await pass(STREAMS.work.maxAgeSeconds * 1000 + CLAIM_EXPIRY + 1000);
     expect(keeper.keptOf('uid-cart')).toBeUndefined();
     expect(told.gone).toEqual(['uid-cart']);
   });

@@ -8,7 +8,7 @@ import type { Logger } from '@kubervisor/runtime/logs';
 import { activationCompleted, type ActivationCompleted } from '@kubervisor/shared/events/activation-completed';
 import { decodeEvent, encodeEvent, type CloudEvent } from '@kubervisor/shared/events/envelope';
 import { evaluationCompleted, type EvaluationCompleted } from '@kubervisor/shared/events/evaluation-completed';
-import { workSubject, type WorkKind } from '@kubervisor/shared/events/subjects';
+import { STREAMS, workSubject, type WorkKind } from '@kubervisor/shared/events/subjects';
 import type { Claim } from '@kubervisor/shared/events/common';
 import { workActivate } from '@kubervisor/shared/events/work-activate';
 import { workEvaluate } from '@kubervisor/shared/events/work-evaluate';
@@ -105,6 +105,8 @@ class BucketUnknown extends BusFault {
 const AWAITED_KEPT = 16;
 /** Looks for changed pods are this far apart, or a rollout would walk through the whole fleet for each of its pods. Milliseconds. */
 const LOOKS_APART = 100;
+/** As long as a message of a resource that is gone may still be taken, and then its claim last. Milliseconds. */
+const GONE_KEPT = STREAMS.work.maxAgeSeconds * 1000 + CLAIM_EXPIRY;
 /** After a look that failed by a fault of ours; milliseconds. */
 const LOOK_AGAIN = 5000;
 
@@ -201,8 +203,8 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
   const advance = (kept: Kept): void => {
     const supervised = present(kept);
     if (supervised === undefined) {
-      // Kept for a while, so that a successor of the same name knows of it; then forgotten.
-      kept.timer = setTimeout(() => forget(kept), CLAIM_EXPIRY);
+      // So that a successor of the same name knows of it; then forgotten.
+      kept.timer = setTimeout(() => forget(kept), GONE_KEPT);
       if (!kept.isGone) options.gone(kept);
       kept.isGone = true;
       return;
@@ -422,6 +424,11 @@ export function keepRounds(options: RoundKeeperOptions): RoundKeeper {
       const kept = all.get(key.slice(0, at));
       if (kept === undefined || (kind !== 'evaluate' && kind !== 'activate')) return;
       kept.clocks[kind] = claimSeen(kept.clocks[kind], revision, monotonic());
+      // Its successor has another key, so that nothing but time keeps the two apart.
+      if (kept.isGone)
+        for (const { uid, namespace, name, clocks } of all.values())
+          if (uid !== kept.uid && namespace === kept.namespace && name === kept.name)
+            clocks[kind] = { ...clocks[kind], notBefore: Math.max(clocks[kind].notBefore, monotonic() + CLAIM_EXPIRY) };
       step(kept);
     },
     onClaimsBucket(found) {
