@@ -123,7 +123,8 @@ describe('every decision', () => {
           expect(pods.some((other) => other.terminating && marksOf(other).traffic === 'no')).toBe(false);
         }
       }),
-      { numRuns: 1000 },
+      // Few situations allow a kill: about 19 in a thousand.
+      { numRuns: 4000 },
     );
     expect(kills).toBeGreaterThan(10);
   });
