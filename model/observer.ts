@@ -346,7 +346,7 @@ export class Observer {
           ...MARKS.annotations.filter((key) => annotations[key] !== undefined),
           ...(annotations[DELETION_COST] === '-1000' ? [DELETION_COST] : []),
         ];
-        if (nameOf(pod) !== undefined) return problem('F2', `still bears ${marks.join(', ')}`);
+        if (marks.length > 0) return problem('F2', `still bears ${marks.join(', ')}`);
         if (resources.some((one) => isSelected(one, pod))) return problem('F1', 'is not adopted');
         if (traffic === undefined && activated.some((selector) => selects(selector, labelsOf(pod))))
           return problem('F1', 'has no traffic label, though a Service asks for it');

@@ -179,6 +179,22 @@ describe('W4: guarded patches', () => {
       value: null,
     });
   });
+  test('F2: a release tests that the marks it saw nothing of are still missing', () => {
+    const pod = readPod(raw({ annotations: { 'team/owner': 'ann' } }));
+    const operations = guardedPatch(pod, EDITS.release(pod));
+    const absent = (map: string, key: string) => ({ op: 'test', path: `/metadata/${map}/${key}`, value: null });
+    // Out and in again since it was read: the same traffic and name, and an annotation that nobody would take away.
+    expect(operations).toContainEqual(absent('annotations', 'kubervisor~1activatedAt'));
+    expect(operations).toContainEqual(absent('annotations', 'breaker~1retryCount'));
+    expect(operations).toContainEqual(absent('labels', 'kubervisor~1strategy'));
+    expect(operations).toContainEqual({ op: 'remove', path: '/metadata/labels/kubervisor~1name' });
+  });
+  test('F2: and that there are no annotations at all, where it saw none', () => {
+    const pod = readPod({ metadata: { name: 'a', uid: 'u', labels: { 'kubervisor/name': 'cart' } } });
+    const operations = guardedPatch(pod, EDITS.release(pod));
+    expect(operations).toContainEqual({ op: 'test', path: '/metadata/annotations', value: null });
+    expect(operations.filter(({ path }) => path.startsWith('/metadata/annotations'))).toHaveLength(1);
+  });
   test('an edit that changes nothing is no patch at all', () => {
     const pod = readPod(raw());
     expect(guardedPatch(pod, EDITS.adopt(pod, { name: 'cart' }))).toEqual([]);

@@ -222,15 +222,19 @@ export const pointer = (key: string): string => key.replaceAll('~', '~0').replac
 
 /**
  * W4: the JSON patch of an edit, guarded by what the decision rested on. A `test` for null passes where the key is missing;
- * so the same three tests fit every pod. Empty where the pod has it all already.
+ * so the same three tests fit every pod. What the edit would take away and the pod did not bear must be missing still: a pod that
+ * went out and came in again meanwhile passes the three, and would keep what that left on it (F2). Empty where the pod has it all
+ * already.
  */
 export function guardedPatch(pod: Pod, edit: Edit): JsonPatchOperation[] {
+  const absent: JsonPatchOperation[] = [];
   const changes: JsonPatchOperation[] = [];
   const change = (map: 'labels' | 'annotations', edits: Readonly<Record<string, string | null>>) => {
     for (const [key, value] of Object.entries(edits)) {
       const path = `/metadata/${map}/${pointer(key)}`;
       if (value === null) {
         if (pod[map][key] !== undefined) changes.push({ op: 'remove', path });
+        else if (map === 'labels' || pod.hasAnnotations) absent.push({ op: 'test', path, value: null });
       } else if (pod[map][key] !== value) changes.push({ op: 'add', path, value });
     }
   };
@@ -242,12 +246,12 @@ export function guardedPatch(pod: Pod, edit: Edit): JsonPatchOperation[] {
     { op: 'test', path: '/metadata/uid', value: pod.uid },
     { op: 'test', path: `/metadata/labels/${pointer(LABEL.name)}`, value: pod.labels[LABEL.name] ?? null },
     { op: 'test', path: `/metadata/labels/${pointer(LABEL.traffic)}`, value: pod.labels[LABEL.traffic] ?? null },
+    ...absent,
   ];
-  if (changes.length > labelsOnly && !pod.hasAnnotations)
-    guards.push(
-      { op: 'test', path: '/metadata/annotations', value: null },
-      { op: 'add', path: '/metadata/annotations', value: {} },
-    );
+  if (Object.keys(edit.annotations).length > 0 && !pod.hasAnnotations) {
+    guards.push({ op: 'test', path: '/metadata/annotations', value: null });
+    if (changes.length > labelsOnly) guards.push({ op: 'add', path: '/metadata/annotations', value: {} });
+  }
   return [...guards, ...changes];
 }
 

@@ -549,6 +549,30 @@ export function describeKubernetesApi(name: string, start: () => Promise<TestClu
         });
       });
 
+      test('F2: a release of a pod that was out and in again since it was read is refused, and whole when it is read anew', async () => {
+        for (const annotations of [undefined, { 'team/owner': 'ann' }]) {
+          const { pod: bare } = await guarded({ [LABEL.traffic]: 'yes', [LABEL.name]: 'cart' });
+          const { body } = await patch(PODS, bare.name, MERGE_PATCH, { metadata: { annotations } });
+          const read = readPod(body as unknown as RawPod);
+          const stale = guardedPatch(read, EDITS.release(read));
+          const broken = await patch(PODS, read.name, JSON_PATCH, guardedPatch(read, EDITS.break(read, asBreak)));
+          const out = readPod(broken.body as unknown as RawPod);
+          const back = await patch(
+            PODS,
+            out.name,
+            JSON_PATCH,
+            guardedPatch(out, EDITS.activate(out, { at: asBreak.at })),
+          );
+          expect(failure(await patch(PODS, read.name, JSON_PATCH, stale))).toEqual(unprocessable);
+
+          const fresh = readPod(back.body as unknown as RawPod);
+          const released = await patch(PODS, fresh.name, JSON_PATCH, guardedPatch(fresh, EDITS.release(fresh)));
+          expect(released).toMatchObject({ code: 200, body: { metadata: { labels: { [LABEL.traffic]: 'yes' } } } });
+          expect(released.body.metadata.labels).not.toHaveProperty([LABEL.name]);
+          expect(released.body.metadata.annotations).toEqual(annotations);
+        }
+      });
+
       test.each<[string, (podName: string) => Promise<unknown>]>([
         [
           'a traffic label that changed',
