@@ -44,7 +44,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await client.close();
   await world.stop();
-}, 60_000);
+}, 120_000);
 
 let from: number[];
 beforeEach(() => void (from = world.processes.map(({ log }) => log.length)));
@@ -109,13 +109,13 @@ test.each([
     await theLoopRuns();
     expect((await manager.streams.info(STREAMS.facts.name)).state.messages).toBeGreaterThan(0);
   },
-  90_000,
+  180_000,
 );
 
 test('W7: both consumers are deleted while work is waited for', async () => {
   for (const { stream, durable } of Object.values(CONSUMERS)) await manager.consumers.delete(stream, durable);
   await theLoopRuns();
-}, 60_000);
+}, 120_000);
 
 test('W3: a person deletes the bucket of claims and makes it anew at once: the leader notices and publishes nothing for 5 s', async () => {
   const { config } = await manager.streams.info(CLAIMS);
@@ -134,7 +134,7 @@ test('W3: a person deletes the bucket of claims and makes it anew at once: the l
   const next = world.rounds.find(({ at, fact }) => at > noticed + 200 && fact.claim.outcome === 'claimed');
   expect((next?.at ?? 0) - noticed).toBeGreaterThan(4500);
   expect(notices()).toHaveLength(1);
-}, 60_000);
+}, 120_000);
 
 test('W7: a stream of ours with a retention that no server changes: said by the leader with the command, pods stay, mended by it', async () => {
   await foundByTheLeader(() =>
@@ -148,7 +148,7 @@ test('W7: a stream of ours with a retention that no server changes: said by the 
   );
   await manager.streams.delete(STREAMS.work.name);
   await theLoopRuns();
-}, 90_000);
+}, 120_000);
 
 test('W7: a stream of others has our subjects: said which, nobody is touched, mended by taking them from it', async () => {
   await foundByTheLeader(() => manager.streams.add({ name: 'OTHERS', subjects: ['kubervisor.work.>'] }));
@@ -158,4 +158,4 @@ test('W7: a stream of others has our subjects: said which, nobody is touched, me
   when.allIsWell();
   await manager.streams.delete('OTHERS');
   await theLoopRuns();
-}, 90_000);
+}, 120_000);

@@ -73,16 +73,16 @@ test('W7: killed for 30 s and started again with its files', async () => {
   await whole;
   await world.nats.restart();
   await resumes(who, RESUMED_WITHIN);
-}, 90_000);
+}, 120_000);
 
 test('W7: killed and started again empty: streams, consumers and claims are made anew', async () => {
   const who = await outage(() => world.nats.restart({ wipe: true }));
   await resumes(who, RESUMED_AFTER_A_WIPE_WITHIN);
-}, 60_000);
+}, 120_000);
 
 test('W7, W3: frozen for 10 s, its connections half-open', async () => {
   const who = await outage(() => world.nats.freeze());
   await labelsStay(10_000);
   world.nats.thaw();
   await resumes(who, RESUMED_WITHIN);
-}, 60_000);
+}, 120_000);

@@ -208,11 +208,13 @@ describe('fifty breakers on one resource', () => {
     const [, bad = ''] = pods;
     when.isBad(bad);
     await then.leavesTraffic(service, bad);
-    const durations = world.rounds
-      .slice(from)
-      .flatMap(({ kind, fact }) =>
-        kind === 'evaluate' && fact.resource.name === service ? [fact.durationMilliseconds] : [],
-      );
+    const told = () =>
+      world.rounds
+        .slice(from)
+        .flatMap(({ kind, fact }) => (kind === 'evaluate' && fact.resource.name === service ? [fact] : []));
+    // The label is there before the fact of its round.
+    await world.until('the round is told', () => told().some(({ breaks }) => breaks.some(({ pod }) => pod === bad)));
+    const durations = told().map(({ durationMilliseconds }) => durationMilliseconds);
     // The detector service is given 0.2 s less than the time-out of 1 s.
     expect(Math.max(...durations)).toBeGreaterThanOrEqual(750);
     // The time-out, the claim, the list and the patch; the rest is for a machine that others use too.
