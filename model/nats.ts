@@ -165,6 +165,7 @@ export class Nats {
         return consumption;
       },
       subscribeFacts: () => ({ stop: async () => {} }),
+      lastFacts: async () => ({ messages: [], more: false }),
       claims: {
         claim: async (key, supersedes, _value, named): Promise<ClaimResult> => {
           if (isAway()) throw new NotConnected();

@@ -21,6 +21,7 @@ import * as z from 'zod';
 import { problemOfCaches } from './core/cache-health.ts';
 import { controllerMetrics } from './metrics.ts';
 import { watchCluster } from './shell/caches.ts';
+import { serveHistory } from './shell/history.ts';
 import { lead, type Leadership } from './shell/leadership.ts';
 
 export const controllerConfig = z.object({
@@ -105,6 +106,7 @@ export async function startController(
       };
     },
   });
+  serveHistory(http, bus);
   const url = await listen(http, config);
 
   // The age of a moment on the monotonic clock, as a time of day: Prometheus compares it with its own.

@@ -550,6 +550,29 @@ describe.each(binaries)('on %s', (_name, binary) => {
       expect(new Set(facts.all.map(dataOf))).toEqual(new Set(['from now on']));
     });
 
+    test('the last facts of one resource among thousands of others, the oldest first, without reading them all', async () => {
+      const other = 'kubervisor.fact.pod-broken.shop.checkout';
+      const types = ['pod-broken', 'pod-activated'];
+      const publish = (subject: string, data: unknown) => bus.publish(subject, event(data));
+      const cart = (number: number) => publish(`kubervisor.fact.${types[number % 2]}.shop.cart`, number);
+      expect(await bus.lastFacts({ namespace: 'shop', name: 'cart' }, 10)).toEqual({ messages: [], more: false });
+      for (let number = 1; number <= 60; number++) await cart(number);
+      await Promise.all(Array.from({ length: 2000 }, (_, number) => publish(other, number)));
+      for (let number = 61; number <= 70; number++) await cart(number);
+
+      const last = async (limit: number, name = 'cart') => {
+        const { messages, more } = await bus.lastFacts({ namespace: 'shop', name }, limit);
+        return { numbers: messages.map(dataOf), more };
+      };
+      const upTo70 = (from: number) => Array.from({ length: 71 - from }, (_, index) => from + index);
+      expect(await last(15)).toEqual({ numbers: upTo70(56), more: true });
+      expect(await last(1)).toEqual({ numbers: [70], more: true });
+      expect(await last(70)).toEqual({ numbers: upTo70(1), more: false });
+      expect(await last(500)).toEqual({ numbers: upTo70(1), more: false });
+      expect((await last(20, 'checkout')).numbers).toHaveLength(20);
+      expect(await last(5, 'nobody')).toEqual({ numbers: [], more: false });
+    });
+
     test('a follower reads thousands of large messages without losing one', async () => {
       const number = 1500;
       const filling = 'x'.repeat(30_000);
@@ -796,8 +819,10 @@ describe.each(binaries)('on %s', (_name, binary) => {
       await consumption.stop();
     }
     await told.until((all) => all.filter((line) => line === CART_FACT).length === 2);
+    expect((await controller.lastFacts({ namespace: 'shop', name: 'cart' }, 1)).messages).toHaveLength(1);
 
     const { evaluate: breaker } = workers;
+    await expect(breaker.lastFacts({ namespace: 'shop', name: 'cart' }, 1)).rejects.toThrow();
     await expect(breaker.publish(CART, event(1))).rejects.toThrow(/Permissions Violation|permission/i);
     await expect(breaker.publish('kubervisor.round.activate.shop.cart', event(1))).rejects.toThrow();
     await expect(breaker.claims.claim('uid.activate', 0, 'x')).rejects.toThrow();

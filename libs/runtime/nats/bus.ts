@@ -1,14 +1,15 @@
 /** All that services say and hear over NATS JetStream (design §6). */
 import { headers } from '@nats-io/transport-node';
 import type { CloudEvent } from '@kubervisor/shared/events/envelope';
-import { CONSUMERS, MAX_PAYLOAD_BYTES, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
+import { CONSUMERS, factSubject, MAX_PAYLOAD_BYTES, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
 import type { Logger } from 'pino';
 import { type Claims, knowBucket, openClaims } from './claims.ts';
 import { type Connection, keepConnected, type NatsSettings } from './connection.ts';
 import { type Consumption, consumeWork, type WorkMessage } from './consume.ts';
 import { ensureDeclared } from './ensure.ts';
-import { messageOf, NotConnected, NotEnsured, PayloadTooLarge, PublishFailed } from './errors.ts';
+import { messageOf, NotConnected, NotEnsured, PayloadTooLarge, PublishFailed, ReadFailed } from './errors.ts';
 import { follow, type Followed } from './follow.ts';
+import { readLast } from './last.ts';
 import { pack, unpack } from './payload.ts';
 import { store } from './store.ts';
 import { jetStreamAway } from './words.ts';
@@ -16,7 +17,7 @@ import { jetStreamAway } from './words.ts';
 export type { ClaimResult, Claims, ClaimWatcher } from './claims.ts';
 export type { NatsSettings } from './connection.ts';
 export type { Consumption, WorkMessage } from './consume.ts';
-export { BusFault, NotConnected, PayloadTooLarge, PublishFailed, StreamMissing } from './errors.ts';
+export { BusFault, NotConnected, PayloadTooLarge, PublishFailed, ReadFailed, StreamMissing } from './errors.ts';
 
 export type BusStatus = { ready: true } | { ready: false; problem: string };
 export interface StreamMessage {
@@ -45,6 +46,11 @@ export interface Bus {
   subscribeRounds(handler: (message: StreamMessage) => void): Consumption;
   /** What happens to pods from now on; nothing twice, and across interruptions nothing left out. */
   subscribeFacts(handler: (message: StreamMessage) => void): Consumption;
+  /** What happened to the pods of one resource, the oldest first; `more`: older facts are kept. Throws BusFault. */
+  lastFacts(
+    resource: { namespace: string; name: string },
+    limit: number,
+  ): Promise<{ messages: StreamMessage[]; more: boolean }>;
   claims: Claims;
   /**
    * Leader only: makes streams, consumers and the bucket where missing. Throws a BusFault while the server is away or does not answer.
@@ -103,6 +109,17 @@ export async function connectBus(settings: NatsSettings, log: Logger): Promise<B
         { message: (message) => handler(textOf(message)) },
         log,
       ),
+    async lastFacts(resource, limit) {
+      const session = connection.session();
+      if (session === undefined) throw new NotConnected();
+      const filter = factSubject('*', resource);
+      try {
+        const { messages, more } = await readLast(session, { stream: STREAMS.facts.name, filter, limit });
+        return { messages: messages.map(textOf), more };
+      } catch (error) {
+        throw new ReadFailed(messageOf(error), { cause: error });
+      }
+    },
     claims: openClaims(connection, log, bucket),
 
     async ensure(replicas) {

@@ -1,4 +1,4 @@
-/** What publishing may throw. Each is a state that the caller acts on, not a bug. */
+/** What publishing and reading may throw. Each is a state that the caller acts on, not a bug. */
 
 /** Even gzipped the event does not fit into one message: `FleetTooLarge`. */
 export class PayloadTooLarge extends Error {
@@ -28,6 +28,11 @@ export class StreamMissing extends BusFault {
 /** Away, too slow, or refused by the stream. The message may have been stored all the same: an answer can be lost. */
 export class PublishFailed extends BusFault {
   override readonly name = 'PublishFailed';
+}
+
+/** A stream could not be read: it is not there, or the server is away, does not answer, or does not permit it. */
+export class ReadFailed extends BusFault {
+  override readonly name = 'ReadFailed';
 }
 
 /** What is declared could not be looked at, or not be made: the server is away, does not answer, or does not permit it. */

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import * as common from './common.ts';
 import { defineEvent } from './envelope.ts';
 
-const podFact = common.podRef.extend({
+export const podFact = common.podRef.extend({
   resource: common.resource,
   /** False: a dry run, or a Service whose selector lacks our key; nothing was touched. */
   enforced: z.boolean(),

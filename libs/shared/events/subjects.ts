@@ -14,7 +14,8 @@ export const workSubject = (kind: WorkKind, { namespace, name }: Named): string 
   `kubervisor.work.${kind}.${token(namespace)}.${token(name)}`;
 export const roundSubject = (kind: WorkKind, { namespace, name }: Named): string =>
   `kubervisor.round.${kind}.${token(namespace)}.${token(name)}`;
-export const factSubject = (type: FactType, { namespace, name }: Named): string =>
+/** `*`: of all types. */
+export const factSubject = (type: FactType | '*', { namespace, name }: Named): string =>
   `kubervisor.fact.${type}.${token(namespace)}.${token(name)}`;
 export const claimKey = (uid: string, kind: WorkKind): string => `${uid}.${kind}`;
 
