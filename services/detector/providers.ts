@@ -9,13 +9,14 @@ import {
   type DetectorKind,
 } from '@kubervisor/shared/crd/kubervisor-service';
 import type { JudgedPod } from '@kubervisor/shared/detection/contract';
+import { judgeVerdicts } from '@kubervisor/shared/detection/plugin-answer';
 import type { EvaluationRequest } from '@kubervisor/shared/detection/service';
 import * as z from 'zod';
 import { success, type Judgement, type Result } from './core/answer.ts';
 import { judgeDeviation } from './core/continuous-value-deviation.ts';
 import { judgeDiscreteValues } from './core/discrete-value-out-of-list.ts';
 import { judgeOutliers } from './core/outlier.ts';
-import { judgePluginAnswer, pluginRequest } from './core/plugin-answer.ts';
+import { pluginRequest } from './core/plugin-request.ts';
 import { judgePodList } from './core/pod-list.ts';
 import type { Sample } from './core/prometheus-answer.ts';
 import { judgeThreshold } from './core/threshold.ts';
@@ -118,7 +119,7 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
         const question = pluginRequest(request, parameters, deadline - performance.now());
         const given = await clients.plugin.verdicts(destination.value, question, signal);
         if (!given.ok) return given;
-        return success({ ...judgePluginAnswer(given.value, request.pods), warnings: fit.value });
+        return success({ ...judgeVerdicts(given.value, request.pods), warnings: fit.value });
       },
     ),
   };

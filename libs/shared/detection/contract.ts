@@ -6,6 +6,10 @@ import * as z from 'zod';
 
 export const DETECTOR_API_VERSION = 'detector.kubervisor.io/v1';
 
+/** Of an answer of `/v1/verdicts`, and of the text of `/v1/info`. What is larger is not read. */
+export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+export const MAX_INFO_LENGTH = 256 * 1024;
+
 const short = (max: number) => z.string().max(max);
 
 /** A pod to be judged: Ready, in traffic, past its grace period. Pods that are out or young are never sent. */
@@ -66,3 +70,4 @@ export type JudgedPod = z.infer<typeof judgedPod>;
 export type VerdictRequest = z.infer<typeof verdictRequest>;
 export type Outcome = z.infer<typeof outcome>;
 export type Verdict = z.infer<typeof verdict>;
+export type DetectorInfo = z.infer<typeof detectorInfo>;

@@ -1,6 +1,6 @@
 /** The contract of detectors as OpenAPI, for those who write a plug-in; from the one schema in ./contract.ts. */
 import * as z from 'zod';
-import { DETECTOR_API_VERSION, detectorInfo, verdictRequest, verdictResponse } from './contract.ts';
+import { DETECTOR_API_VERSION, detectorInfo, MAX_ANSWER_BYTES, verdictRequest, verdictResponse } from './contract.ts';
 
 /** `input`: what may be sent, so what has a default may be left out. Objects stay open: the contract grows by optional fields. */
 const schemaOf = (schema: z.ZodType): object => {
@@ -15,8 +15,7 @@ export function detectorOpenApi(): object {
     info: {
       title: 'Kubervisor detector plug-in',
       version: DETECTOR_API_VERSION.split('/')[1],
-      description:
-        'What a plug-in is asked and answers. It grows by optional fields: ignore those that you do not know. An answer that is late, larger than 8 MiB, not 2xx or not of this shape is an error for the round, and nobody is taken out of traffic by it.',
+      description: `What a plug-in is asked and answers. It grows by optional fields: ignore those that you do not know. An answer that is late, larger than ${MAX_ANSWER_BYTES / 1024 / 1024} MiB, not 2xx or not of this shape is an error for the round, and nobody is taken out of traffic by it.`,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     // Below the url, or the path of the service, that the resource names.

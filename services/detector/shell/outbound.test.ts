@@ -1,9 +1,10 @@
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { MAX_ANSWER_BYTES } from '@kubervisor/shared/detection/contract';
 import { parseAllowList } from '../core/address.ts';
 import type { Names } from './names.ts';
-import { createOutbound, MAX_ANSWER_BYTES, type Outbound } from './outbound.ts';
+import { createOutbound, type Outbound } from './outbound.ts';
 
 const closers: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {

@@ -4,12 +4,12 @@
  */
 import { isIPv6, type LookupFunction } from 'node:net';
 import { BodyTooLarge, errorCode, exchange, type Exchange } from '@kubervisor/runtime/http/exchange';
+import { MAX_ANSWER_BYTES } from '@kubervisor/shared/detection/contract';
 import { Agent, buildConnector, errors } from 'undici';
 import { addressProblem, type AllowPattern, type Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
 import type { Names } from './names.ts';
 
-export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 const CONNECT_TIMEOUT_MILLISECONDS = 5000;
 
 export interface Request {

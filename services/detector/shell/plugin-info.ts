@@ -2,11 +2,11 @@
  * What a plug-in says of itself (`GET /v1/info`), to check the parameters of a resource before the plug-in is asked for verdicts. Only a
  * mismatch is an error: where the plug-in cannot tell its schema, it is asked all the same and status warns that nothing was checked.
  */
-import { runInNewContext } from 'node:vm';
-import { detectorInfo } from '@kubervisor/shared/detection/contract';
+import { checkParameters, type CheckedParameters } from '@kubervisor/runtime/plugin-parameters';
+import { MAX_INFO_LENGTH } from '@kubervisor/shared/detection/contract';
+import { readInfo } from '@kubervisor/shared/detection/plugin-answer';
 import type { Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
-import { parametersProblem } from '../core/parameters.ts';
 import type { Outbound } from './outbound.ts';
 import { below } from './plugin.ts';
 
@@ -18,13 +18,7 @@ export interface PluginInfo {
 /** How long an answer is good: of a plug-in that was replaced, of one that could not say, and of one whose schema refused somebody. */
 const KEPT_MILLISECONDS = { known: 60_000, unknown: 15_000, refused: 5000 };
 const LONGEST_WAIT_MILLISECONDS = 2000;
-const MAX_INFO_LENGTH = 256 * 1024;
 const MAX_KEPT = 1000;
-/**
- * A foreign schema may take for ever (a regular expression alone can), and everybody's evaluations would wait. So much is wall time on a
- * busy machine where a sound one takes a few ms of a processor; a hostile one costs it once in the time above.
- */
-const LONGEST_CHECK_MILLISECONDS = 500;
 
 type Schema = Record<string, unknown>;
 
@@ -38,8 +32,6 @@ interface Kept {
 
 export function createPluginInfo(outbound: Outbound, now: () => number): PluginInfo {
   const kept = new Map<string, Kept>();
-  // The first check takes ten times as long as the others: it must not be one that is timed.
-  parametersProblem({ type: 'object' }, {});
 
   function infoOf(base: Destination, deadline: number): Kept {
     const key = `${base.via} ${base.url.href}`;
@@ -70,7 +62,7 @@ export function createPluginInfo(outbound: Outbound, now: () => number): PluginI
       const key = JSON.stringify(parameters);
       const before = info.checked.get(key);
       if (before !== undefined) return before;
-      const result = checkWithin(LONGEST_CHECK_MILLISECONDS, schema.value, parameters);
+      const result = resultOf(checkParameters(schema.value, parameters));
       if (result.ok && result.value.length > 0) expireAfter(KEPT_MILLISECONDS.unknown);
       if (info.checked.size < MAX_KEPT) info.checked.set(key, result);
       // Whoever mends the plug-in rather than the resource should not wait for long.
@@ -92,28 +84,17 @@ async function read(outbound: Outbound, { url, via }: Destination, signal: Abort
   const { status, text } = answer.value;
   if (status !== 200) return failure('BadStatus', `/v1/info of the plug-in answered ${status}`);
   if (text.length > MAX_INFO_LENGTH) return failure('TooLarge', '/v1/info of the plug-in answered too much');
-  const info = detectorInfo.safeParse(parse(text));
-  if (!info.success) return failure('BadAnswer', 'the answer of /v1/info of the plug-in is not of the agreed shape');
-  return success(info.data.parameters);
+  const info = readInfo(text);
+  if ('problem' in info) {
+    return failure('BadAnswer', 'the answer of /v1/info of the plug-in is not of the agreed shape');
+  }
+  return success(info.value.parameters);
 }
 
-/** Code that runs in a context with a time-out is ended by it, whatever it called. */
-function checkWithin(timeout: number, schema: Schema, parameters: unknown): Result<string[]> {
-  try {
-    const check = () => parametersProblem(schema, parameters);
-    const problem = runInNewContext('check()', { check }, { timeout }) as string | undefined;
-    return problem === undefined ? success([]) : failure('InvalidParameters', problem);
-  } catch (error) {
-    const late = (error as { code?: unknown } | undefined)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
-    const why = late ? 'takes too long to check' : 'is not one that can be used';
-    return success([`the parameters were not checked: the JSON Schema of the plug-in ${why}`]);
+/** Parameters that could not be checked are a warning alone. */
+function resultOf(checked: CheckedParameters): Result<string[]> {
+  if ('unchecked' in checked) {
+    return success([`the parameters were not checked: the JSON Schema of the plug-in ${checked.unchecked}`]);
   }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return checked.problem === undefined ? success([]) : failure('InvalidParameters', checked.problem);
 }

@@ -1,8 +1,8 @@
 /** Asks a plug-in by contract v1 (`detector`): POST of the fleet, and it answers a verdict a pod. */
 import type { Verdict, VerdictRequest } from '@kubervisor/shared/detection/contract';
+import { readVerdicts } from '@kubervisor/shared/detection/plugin-answer';
 import type { Destination } from '../core/address.ts';
-import { failure, type Result } from '../core/answer.ts';
-import { readPluginAnswer } from '../core/plugin-answer.ts';
+import { failure, success, type Result } from '../core/answer.ts';
 import type { Outbound } from './outbound.ts';
 
 export interface PluginClient {
@@ -26,7 +26,9 @@ export function createPluginClient(
     if (!answer.ok) return answer;
     const { status, text } = answer.value;
     if (status < 200 || status > 299) return failure('BadStatus', `the plug-in answered ${status}`);
-    return readPluginAnswer(text);
+    const read = readVerdicts(text);
+    if ('problem' in read) return failure('BadAnswer', `the answer of the plug-in ${read.problem}`);
+    return success(read.value);
   }
   return {
     async verdicts(base, request, signal) {

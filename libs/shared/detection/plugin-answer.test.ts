@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { verdictRequest, type Verdict } from '@kubervisor/shared/detection/contract';
-import type { EvaluationRequest } from '@kubervisor/shared/detection/service';
-import { judgePluginAnswer, pluginRequest, readPluginAnswer } from './plugin-answer.ts';
+import type { Verdict } from './contract.ts';
+import { judgeVerdicts, readInfo, readVerdicts } from './plugin-answer.ts';
 
 const fleet = [
   { name: 'cart-1', uid: 'u1' },
@@ -20,8 +19,7 @@ describe('the answer of a plug-in', () => {
       observed: 2.4,
       limit: 1,
     };
-    expect(readPluginAnswer(JSON.stringify({ verdicts: [{ ...verdict, note: 1 }], tookSeconds: 2 }))).toEqual({
-      ok: true,
+    expect(readVerdicts(JSON.stringify({ verdicts: [{ ...verdict, note: 1 }], tookSeconds: 2 }))).toEqual({
       value: [verdict],
     });
   });
@@ -53,25 +51,30 @@ describe('the answer of a plug-in', () => {
       JSON.stringify({ verdicts: [{ pod: 'cart-2', outcome: 'anomalous' }, { pod: 'cart-1' }] }),
     ],
     ['verdicts is too long', JSON.stringify({ verdicts: Array(20_001).fill({ pod: 'secret', outcome: 'ok' }) })],
-  ])('V1: %s: the whole answer is BadAnswer, and nothing of it is repeated', (problem, text) => {
-    const read = readPluginAnswer(text);
-    expect(read).toMatchObject({
-      ok: false,
-      fault: { reason: 'BadAnswer', message: expect.stringContaining(problem) },
-    });
+  ])('V1: %s: none of the answer counts, and nothing of it is repeated', (problem, text) => {
+    const read = readVerdicts(text);
+    expect(read).toEqual({ problem: expect.stringContaining(problem) });
     expect(JSON.stringify(read)).not.toContain('secret');
+  });
+});
+
+test('what a plug-in says of itself is read by the same rule', () => {
+  const info = { name: 'judge', version: '1', parameters: { type: 'object' } };
+  expect(readInfo(JSON.stringify({ ...info, secret: 1 }))).toEqual({ value: info });
+  expect(readInfo(JSON.stringify({ ...info, parameters: 'secret' }))).toEqual({
+    problem: 'is not of the agreed shape: parameters is missing or of another type',
   });
 });
 
 describe('V2: whom it may judge', () => {
   const judge = (given: Verdict[]) => {
-    const { verdicts, ignored } = judgePluginAnswer(given, fleet);
+    const { verdicts, ignored } = judgeVerdicts(given, fleet);
     return { outcomes: verdicts.map(({ outcome }) => outcome).join(' '), ignored };
   };
   const bad = (pod: string, uid?: string): Verdict => ({ pod, outcome: 'anomalous', ...(uid && { uid }) });
 
   test('a pod that is left out is inconclusive', () => {
-    expect(judgePluginAnswer([bad('cart-2')], fleet).verdicts).toEqual([
+    expect(judgeVerdicts([bad('cart-2')], fleet).verdicts).toEqual([
       { pod: 'cart-1', uid: 'u1', outcome: 'inconclusive', reason: 'the plug-in gave no verdict' },
       { pod: 'cart-2', uid: 'u2', outcome: 'anomalous', score: 1, reason: 'named by the plug-in' },
     ]);
@@ -97,7 +100,7 @@ describe('V2: whom it may judge', () => {
   });
 
   test('V5: its reason becomes one line without control characters, and a score is kept', () => {
-    const [verdict] = judgePluginAnswer(
+    const [verdict] = judgeVerdicts(
       [{ ...bad('cart-1'), score: 3, reason: ' p99\r\n\u001b[31m2.4 s\u2028\u202e limit\t1 s \n' }],
       fleet,
     ).verdicts;
@@ -108,37 +111,5 @@ describe('V2: whom it may judge', () => {
       score: 3,
       reason: 'p99 [31m2.4 s limit 1 s',
     });
-  });
-});
-
-describe('what a plug-in is asked', () => {
-  const request: EvaluationRequest = {
-    apiVersion: 'detector.kubervisor.io/v1',
-    evaluationId: 'round-1/quality',
-    timeoutMilliseconds: 4800,
-    service: { namespace: 'shop', name: 'cart' },
-    breaker: 'quality',
-    parameters: {},
-    pods: [
-      { name: 'cart-1', uid: 'u1', ip: '10.1.2.3', node: 'n1', revision: '7d9', readySince: '2026-01-01T00:00:00Z' },
-    ],
-    kind: 'detector',
-    detector: { url: 'http://secret' },
-  };
-
-  test('is contract v1 to the letter: pods as they are, the parameters of the resource, and nothing of where it is asked', () => {
-    const asked = pluginRequest(request, { minClickRate: 0.02 }, 4700);
-    expect(asked).toEqual(verdictRequest.strict().parse(asked));
-    expect(asked).toMatchObject({ parameters: { minClickRate: 0.02 }, pods: request.pods, timeoutMilliseconds: 4600 });
-    expect(JSON.stringify(asked)).not.toContain('secret');
-  });
-
-  test.each([
-    [1000, 900],
-    [100, 80],
-    [0.5, 1],
-    [-3, 1],
-  ])('with %d ms left it is given %d', (remaining, given) => {
-    expect(pluginRequest(request, {}, remaining).timeoutMilliseconds).toBe(given);
   });
 });
