@@ -457,8 +457,11 @@ describe('the service', () => {
   });
 
   test.each([
-    ['DETECTOR_ALLOW', 'nonsense', 'must be a comma-separated list of host:port patterns'],
-    ['DETECTOR_ALLOW', 'host:70000', 'DETECTOR_ALLOW: "host:70000", must be host:port'],
+    [
+      'DETECTOR_ALLOW',
+      'nonsense, judge.example:443, host:70000',
+      'configuration: DETECTOR_ALLOW: "nonsense", lacks the port: host:443, or host:* for any; DETECTOR_ALLOW: "host:70000", the port must be * or from 1 to 65535',
+    ],
     ['DETECTOR_SOURCES', '/nowhere.yaml', 'cannot be read (ENOENT)'],
     ['CLUSTER_DOMAIN', 'Not A Domain', 'must be a DNS domain'],
   ])('does not start with %s=%s', async (variable, value, problem) => {

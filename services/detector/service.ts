@@ -27,7 +27,7 @@ import { loadSources } from './shell/sources.ts';
 
 export const detectorConfig = z.object({
   ...httpSettings,
-  DETECTOR_ALLOW: list('host:port patterns', /^\S+:(\*|\d+)$/)
+  DETECTOR_ALLOW: list('host:port patterns', /^\S+$/)
     .default([])
     .describe('where detectors may connect beside Services: host:port, comma-separated, * for any run of characters'),
   DETECTOR_SOURCES: filePath().optional().describe('YAML file of named sources'),
@@ -50,11 +50,7 @@ export async function createDetectorService(
   { log, metrics, names = systemNames() }: { log: Logger; metrics: Metrics; names?: Names },
 ): Promise<DetectorService> {
   const parsed = parseAllowList(config.DETECTOR_ALLOW);
-  if ('problem' in parsed) {
-    throw new ConfigError([
-      `DETECTOR_ALLOW: ${JSON.stringify(parsed.problem)}, must be host:port or [IPv6]:port, * for any run of characters`,
-    ]);
-  }
+  if ('problems' in parsed) throw new ConfigError(parsed.problems.map((problem) => `DETECTOR_ALLOW: ${problem}`));
   const sources = await loadSources(config.DETECTOR_SOURCES, names, parsed.allow);
   const outbound = createOutbound(names, parsed.allow);
   const counters = metrics.declare(detectorMetrics);

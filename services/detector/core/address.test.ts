@@ -12,7 +12,7 @@ import {
 
 const policy = (...allow: string[]): AddressPolicy => {
   const parsed = parseAllowList(allow);
-  if ('problem' in parsed) throw new Error(parsed.problem);
+  if ('problems' in parsed) throw new Error(parsed.problems.join());
   return { allow: parsed.allow, clusterDomain: 'cluster.local' };
 };
 const plugin: Asked = { namespace: 'shop', reach: 'ownNamespace', defaultPort: 80, allowPath: true };
@@ -148,10 +148,40 @@ describe('D: the allow-list', () => {
     [['judge:80'], 'judge', 'outside http://judge/'],
   ])('%j admits %s → %s', (allow, text, expected) => expect(decided(text, plugin, ...allow)).toBe(expected));
 
-  test.each(['', 'host', 'host:', 'host:x', 'host:0', 'host:70000', 'http://host:80', 'a b:1', '::1:80'])(
-    'an entry that is none is told: %j',
-    (entry) => expect(parseAllowList(['ok:1', entry])).toEqual({ problem: entry }),
-  );
+  test.each([
+    ['', 'lacks the port: host:443, or host:* for any'],
+    ['host', 'lacks the port: host:443, or host:* for any'],
+    ['[::1]', 'lacks the port: host:443, or host:* for any'],
+    ['host:', 'must be host:port or [IPv6]:port, * for any run of characters'],
+    ['host:http', 'must be host:port or [IPv6]:port, * for any run of characters'],
+    ['me@host:80', 'must be host:port or [IPv6]:port, * for any run of characters'],
+    ['host:80-90', 'must be host:port or [IPv6]:port, * for any run of characters'],
+    ['host:0', 'the port must be * or from 1 to 65535'],
+    ['host:70000', 'the port must be * or from 1 to 65535'],
+    ['host:99999999999', 'the port must be * or from 1 to 65535'],
+    ['http://host:80', 'must be host:port, without a scheme'],
+    ['10.0.0.0/8:443', 'must be host:port, without a path; a range of addresses is written with *, as 10.0.*:443'],
+    ['::1:80', 'must be [IPv6]:port, the address in brackets'],
+    ['[::1::]:80', '::1:: is no address'],
+    ['10.0.0.300:80', '10.0.0.300 is no address'],
+    ['2130706433:80', 'write the address as 127.0.0.1'],
+    ['0x7f.1:80', 'write the address as 127.0.0.1'],
+  ])('an entry that is none is told, and what is allowed: %j %s', (entry, problem) => {
+    expect(parseAllowList(['ok:1', entry])).toEqual({ problems: [`${JSON.stringify(entry)}, ${problem}`] });
+  });
+
+  test('all of them are told at once', () => {
+    expect(parseAllowList(['a', 'b:1', 'c:0'])).toEqual({
+      problems: [expect.stringContaining('"a"'), expect.stringContaining('"c:0"')],
+    });
+  });
+
+  test.each([
+    ['[0:0::1]:80', '::1'],
+    ['[::FFFF:7f00:1]:80', '127.0.0.1'],
+  ])('an address is admitted however it is written in the list: %s', (entry, address) => {
+    expect(addressProblem(address, 80, policy(entry).allow)).toBeUndefined();
+  });
 });
 
 describe('D: what a name resolved to', () => {

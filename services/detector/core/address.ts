@@ -41,24 +41,54 @@ export interface Asked {
   allowPath: boolean;
 }
 
-/** `host:port,…` as DETECTOR_ALLOW holds it. The first entry that is none comes back as `problem`. */
-export function parseAllowList(entries: readonly string[]): { allow: AllowPattern[] } | { problem: string } {
-  const allow: AllowPattern[] = [];
-  for (const entry of entries) {
-    const match = /^(?:\[([0-9a-f:.*]+)\]|([a-z0-9*._-]+)):(\*|\d{1,5})$/i.exec(entry);
-    const port = match?.[3] === '*' ? undefined : Number(match?.[3]);
-    if (match === null || (port !== undefined && (port < 1 || port > 65_535))) return { problem: entry };
-    const host = (match[1] ?? match[2] ?? '').toLowerCase().replace(/\.$/, '');
-    const kind = host === '*' ? 'any' : match[1] !== undefined || /^[\d.*]+$/.test(host) ? 'address' : 'name';
-    allow.push({
-      host: new RegExp(`^${host.split('*').map(escapeRegExp).join('.*')}$`),
-      port,
-      kind,
-      namesAddress: kind === 'address' && (/^\d{1,3}\./.test(host) || (host.includes(':') && !host.startsWith('*'))),
-      hasWildcard: host.includes('*'),
-    });
-  }
-  return { allow };
+/** The entries of DETECTOR_ALLOW, or what is wrong with each that is none: `"the entry", what is allowed`. */
+export function parseAllowList(entries: readonly string[]): { allow: AllowPattern[] } | { problems: string[] } {
+  const read = entries.map((entry) => ({ entry, pattern: parsePattern(entry) }));
+  const problems = read.flatMap(({ entry, pattern }) =>
+    typeof pattern === 'string' ? [`${JSON.stringify(entry)}, ${pattern}`] : [],
+  );
+  if (problems.length > 0) return { problems };
+  return { allow: read.map(({ pattern }) => pattern).filter((pattern) => typeof pattern !== 'string') };
+}
+
+/** What is wrong with it where it is none. */
+function parsePattern(entry: string): AllowPattern | string {
+  const match = /^(?:\[([0-9a-f:.*]+)\]|([a-z0-9*._-]+)):(\*|\d+)$/i.exec(entry);
+  if (match === null) return describeMisfit(entry);
+  const [, ipv6, other = '', portText = ''] = match;
+  const port = portText === '*' ? undefined : Number(portText);
+  if (port !== undefined && (port < 1 || port > 65_535)) return 'the port must be * or from 1 to 65535';
+  const written = (ipv6 ?? other).toLowerCase().replace(/\.$/, '');
+  const hasWildcard = written.includes('*');
+  const host = hasWildcard ? written : canonicalHost(written, ipv6 !== undefined);
+  if (host === undefined) return `${written} is no address`;
+  // Nobody would be admitted by it, for what is compared with it is written in the one way.
+  if (ipv6 === undefined && host !== written) return `write the address as ${host}`;
+  const kind = host === '*' ? 'any' : ipv6 !== undefined || /^[\d.*]+$/.test(host) ? 'address' : 'name';
+  return {
+    host: new RegExp(`^${host.split('*').map(escapeRegExp).join('.*')}$`),
+    port,
+    kind,
+    namesAddress: kind === 'address' && (/^\d{1,3}\./.test(host) || (host.includes(':') && !host.startsWith('*'))),
+    hasWildcard,
+  };
+}
+
+function describeMisfit(entry: string): string {
+  if (entry.includes('://')) return 'must be host:port, without a scheme';
+  if (entry.includes('/'))
+    return 'must be host:port, without a path; a range of addresses is written with *, as 10.0.*:443';
+  if (/^[^[\]]*:[^[\]]*:/.test(entry)) return 'must be [IPv6]:port, the address in brackets';
+  if (!entry.includes(':') || /\]$/.test(entry)) return 'lacks the port: host:443, or host:* for any';
+  return 'must be host:port or [IPv6]:port, * for any run of characters';
+}
+
+/** As the URL parser writes it; undefined where it is an address that is none. */
+function canonicalHost(host: string, isIpv6: boolean): string | undefined {
+  if (isIpv6) return canonicalAddress(host);
+  // A label may have an underscore, which no address has.
+  if (host.includes('_')) return host;
+  return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : undefined;
 }
 
 /** Decides by what is written: `host[:port][/path]`, with or without `http://` or `https://`. */
@@ -145,7 +175,8 @@ function readTarget(text: string, defaultPort: number): Target | { problem: stri
   const scheme = given?.toLowerCase() ?? 'http';
   if (scheme !== 'http' && scheme !== 'https') return bad('only http and https are allowed');
   const authority = rest.split(/[/?]/, 1)[0] ?? '';
-  if (!/^[a-z0-9[]/i.test(authority) || !URL.canParse(`${scheme}://${rest}`)) return bad('must be host[:port][/path]');
+  if (!/^[a-z0-9[]/i.test(authority) || authority.endsWith(':') || !URL.canParse(`${scheme}://${rest}`))
+    return bad('must be host[:port][/path]');
   // The URL parser turns every way to write an address (decimal, octal, hexadecimal, percent-encoded) into the one.
   const url = new URL(`${scheme}://${rest}`);
   // It also drops a port that is its scheme's own, which need not be our default.
@@ -203,8 +234,16 @@ const startsWith = (bytes: readonly number[], prefix: readonly number[]) =>
 const isMapped = (bytes: readonly number[]) => startsWith(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
 
 /** Where clouds answer a machine about itself, credentials among it, at addresses that are not link-local. */
-const METADATA_IPV4 = ['100.100.100.200', '168.63.129.16', '192.0.0.192'];
-const METADATA_IPV6 = [[0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54]];
+const METADATA_IPV4 = ['100.100.100.200', '100.96.0.96', '168.63.129.16', '192.0.0.192'];
+const METADATA_IPV6 = [
+  'fd00:ec2::23',
+  'fd00:ec2::254',
+  'fd20:ce::254',
+  'fd00:42::42',
+  'fd00:c1::a9fe:a9fe',
+  'fd00:a9fe:a9fe::1',
+  'fd00:100::100:200',
+];
 
 function specialIpv4(bytes: readonly number[]): string | undefined {
   const [a = 0, b = 0] = bytes;
@@ -220,19 +259,23 @@ function specialIpv4(bytes: readonly number[]): string | undefined {
 function specialIpv6(bytes: readonly number[]): string | undefined {
   if (bytes.every((byte) => byte === 0)) return 'unspecified';
   if (bytes.slice(0, 15).every((byte) => byte === 0) && bytes[15] === 1) return 'loopback';
-  if (bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80) return 'link-local';
+  // fe80::/10, and fec0::/10, which was site-local.
+  if (bytes[0] === 0xfe && (bytes[1] ?? 0) >= 0x80) return 'link-local';
   if (bytes[0] === 0xff) return 'multicast';
-  if (METADATA_IPV6.some((one) => startsWith(bytes, one))) return 'metadata';
+  if (METADATA_IPV6.some((one) => startsWith(bytes, addressBytes(one) ?? []))) return 'metadata';
   const embedded = embeddedIpv4(bytes);
   return embedded === undefined ? undefined : specialIpv4(embedded);
 }
 
-/** The IPv4 address that a gateway would reach for this IPv6 one: mapped, compatible, NAT64, 6to4. */
+/** The IPv4 address that a gateway would reach for this IPv6 one: mapped, translated, compatible, NAT64, 6to4. */
 function embeddedIpv4(bytes: readonly number[]): readonly number[] | undefined {
-  if (isMapped(bytes) || bytes.slice(0, 12).every((byte) => byte === 0)) return bytes.slice(12);
-  if (startsWith(bytes, [0x00, 0x64, 0xff, 0x9b])) return bytes.slice(12);
+  if (isMapped(bytes) || startsWith(bytes, TRANSLATED) || startsWith(bytes, ZEROS)) return bytes.slice(12);
+  if (startsWith(bytes, NAT64)) return bytes.slice(12);
   if (startsWith(bytes, [0x20, 0x02])) return bytes.slice(2, 6);
   return undefined;
 }
+const ZEROS = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const TRANSLATED = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
+const NAT64 = [0x00, 0x64, 0xff, 0x9b];
 
 const escapeRegExp = (text: string) => text.replace(/[.*+?^${}()|[\]\\-]/g, '\\$&');

@@ -37,7 +37,7 @@ async function serveTcp(onSocket: (socket: Socket) => void): Promise<number> {
 
 function outbound(names: Partial<Names> = {}, allow: string[] = ['127.0.0.1:*']): Outbound {
   const parsed = parseAllowList(allow);
-  if ('problem' in parsed) throw new Error(parsed.problem);
+  if ('problems' in parsed) throw new Error(parsed.problems.join());
   const nowhere = { service: async () => ({ addresses: [], alias: false }), host: async () => [] };
   const made = createOutbound({ ...nowhere, ...names }, parsed.allow);
   closers.push(() => made.close());
