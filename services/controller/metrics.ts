@@ -21,6 +21,12 @@ export const controllerMetrics = defineMetrics({
     help: 'When the last evaluation of the breaker came to a decision: Unix time.',
     labels: ['namespace', 'name', 'breaker'],
   },
+  evaluationPeriod: {
+    type: 'gauge',
+    name: 'kubervisor_evaluation_period_seconds',
+    help: 'How often the breaker is to be evaluated; of one that is disabled there is none.',
+    labels: ['namespace', 'name', 'breaker'],
+  },
   rounds: {
     type: 'counter',
     name: 'kubervisor_rounds_total',

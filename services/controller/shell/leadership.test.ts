@@ -145,18 +145,35 @@ describe('metrics', () => {
     );
     expect(await metric('kubervisor_floor_pods')).toEqual(['kubervisor_floor_pods{namespace="shop",name="cart"} 2']);
     expect(await metric('kubervisor_last_evaluation')).toHaveLength(1);
+    expect(await metric('kubervisor_evaluation_period')).toEqual([
+      'kubervisor_evaluation_period_seconds{namespace="shop",name="cart",breaker="errors"} 5',
+    ]);
+  });
+
+  test('while a detector fails, the time of the last decision stays', async () => {
+    answering();
+    start();
+    await pass(6000);
+    const decided = await metric('kubervisor_last_evaluation');
+    answering({ breakers: [report({ result: 'error', error: { reason: 'Timeout', message: 'late' } })] as never });
+    await pass(11_000);
+    expect(await metric('kubervisor_last_evaluation')).toEqual(decided);
+    answering();
+    await pass(6000);
+    expect(await metric('kubervisor_last_evaluation')).not.toEqual(decided);
   });
 
   const series = async () => [
     ...(await metric('kubervisor_fleet_pods')),
     ...(await metric('kubervisor_floor_pods{')),
     ...(await metric('kubervisor_last_evaluation')),
+    ...(await metric('kubervisor_evaluation_period')),
   ];
   test('of a resource that was deleted nothing is left, also when facts of it come later', async () => {
     answering();
     start();
     await pass(6000);
-    expect(await series()).toHaveLength(6);
+    expect(await series()).toHaveLength(7);
     caches.resources.clear();
     leadership.namespaceChanged('shop');
     await pass(20_000);
@@ -174,7 +191,7 @@ describe('metrics', () => {
     caches.add({ service: service('cart', ACTIVATED) });
     leadership.namespaceChanged('shop');
     await pass(6000);
-    expect(await series()).toHaveLength(6);
+    expect(await series()).toHaveLength(7);
     await leadership.stop();
     expect(await series()).toEqual([]);
   });
@@ -191,7 +208,7 @@ describe('metrics', () => {
     });
     leadership.namespaceChanged('shop');
     await pass(1000);
-    expect((await metric('kubervisor_last_evaluation')).filter((line) => line.includes('errors'))).toEqual([]);
+    expect((await series()).filter((line) => line.includes('errors'))).toEqual([]);
   });
 });
 

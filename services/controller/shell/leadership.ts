@@ -116,26 +116,40 @@ export function lead(options: LeadershipOptions): Leadership {
     const floor = highestFloor(supervised, total);
     if (floor === undefined) metrics.floor.remove({ namespace, name });
     else metrics.floor.set({ namespace, name }, floor);
-    const shown = evaluated.get(kept.uid) ?? new Set<string>();
-    evaluated.set(kept.uid, shown);
-    for (const breaker of shown) {
-      if (kept.memory.breakers[breaker] !== undefined) continue;
-      metrics.lastEvaluation.remove({ namespace, name, breaker });
-      shown.delete(breaker);
-    }
-    for (const [breaker, { endedAt, report }] of Object.entries(kept.memory.breakers)) {
-      if (report.error !== undefined) continue;
-      metrics.lastEvaluation.set({ namespace, name, breaker }, endedAt / 1000);
-      shown.add(breaker);
-    }
+    // While a detector fails the time of the last decision stays: how long ago that is, is what is asked.
+    const lastDecision = (breaker: string, { endedAt, report }: { endedAt: number; report: { error?: unknown } }) =>
+      report.error === undefined ? endedAt / 1000 : shown.get(kept.uid)?.lastEvaluation.get(breaker);
+    const decided = Object.entries(kept.memory.breakers).flatMap(([breaker, last]): [string, number][] => {
+      const at = lastDecision(breaker, last);
+      return at === undefined ? [] : [[breaker, at]];
+    });
+    const evaluated = (supervised.resolved?.breakers ?? []).filter(({ mode }) => mode !== 'disabled');
+    showByBreaker(kept, {
+      lastEvaluation: new Map(decided),
+      evaluationPeriod: new Map(evaluated.map(({ name: breaker, evaluationPeriod }) => [breaker, evaluationPeriod])),
+    });
   };
-  /** Breakers by uid of the resource, whose last evaluation the metrics show. */
-  const evaluated = new Map<string, Set<string>>();
+  type ByBreaker = Record<'lastEvaluation' | 'evaluationPeriod', ReadonlyMap<string, number>>;
+  const NONE: ByBreaker = { lastEvaluation: new Map(), evaluationPeriod: new Map() };
+  /** By uid of the resource: what the metrics show of its breakers. */
+  const shown = new Map<string, ByBreaker>();
+  const showByBreaker = (
+    { uid, namespace, name }: { uid: string; namespace: string; name: string },
+    values: ByBreaker,
+  ) => {
+    const before = shown.get(uid) ?? NONE;
+    for (const which of ['lastEvaluation', 'evaluationPeriod'] as const) {
+      for (const breaker of before[which].keys())
+        if (!values[which].has(breaker)) metrics[which].remove({ namespace, name, breaker });
+      for (const [breaker, value] of values[which]) metrics[which].set({ namespace, name, breaker }, value);
+    }
+    if (values === NONE) shown.delete(uid);
+    else shown.set(uid, values);
+  };
   const hideMetrics = ({ uid, namespace, name }: { uid: string; namespace: string; name: string }): void => {
     for (const state of POD_STATES) metrics.pods.remove({ namespace, name, state });
     metrics.floor.remove({ namespace, name });
-    for (const breaker of evaluated.get(uid) ?? []) metrics.lastEvaluation.remove({ namespace, name, breaker });
-    evaluated.delete(uid);
+    showByBreaker({ uid, namespace, name }, NONE);
   };
 
   const panicking = new Map<string, Set<string>>();
@@ -365,7 +379,8 @@ export function lead(options: LeadershipOptions): Leadership {
       writer.stop();
       metrics.leader.set(0);
       // Who leads tells of these; what a former leader knew would stand beside it for ever.
-      for (const gauge of [metrics.pods, metrics.floor, metrics.lastEvaluation]) gauge.reset();
+      for (const gauge of [metrics.pods, metrics.floor, metrics.lastEvaluation, metrics.evaluationPeriod])
+        gauge.reset();
       log.info({ leaderId }, 'leading no more');
       await Promise.all(consumptions.map((consumption) => consumption.stop()));
     },
