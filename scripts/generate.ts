@@ -9,6 +9,7 @@ import { referencePage } from '@kubervisor/shared/crd/reference';
 import { detectorOpenApi } from '@kubervisor/shared/detection/openapi';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
+import { dashboard } from './dashboard.ts';
 import { configurationPage, metricsPage } from './operator-pages.ts';
 
 interface Generated {
@@ -29,6 +30,10 @@ const GENERATED: readonly Generated[] = [
   {
     path: 'docs/detectors/openapi.json',
     content: () => format(JSON.stringify(detectorOpenApi()), { parser: 'json', printWidth: 120 }),
+  },
+  {
+    path: 'deploy/k8s/dashboards/kubervisor.json',
+    content: () => format(JSON.stringify(dashboard()), { parser: 'json', printWidth: 120 }),
   },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
   { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },

@@ -12,7 +12,8 @@ import { controllerConfig } from '../services/controller/service.ts';
 import { detectorMetrics } from '../services/detector/metrics.ts';
 import { detectorConfig } from '../services/detector/service.ts';
 
-const METRICS: Record<string, MetricDefinitions> = {
+/** By service, as the page has them. */
+export const METRICS: Record<string, MetricDefinitions> = {
   'Every service': { ...processMetrics, ...httpMetrics },
   Controller: controllerMetrics,
   'Breaker and activator': roundMetrics,

@@ -55,6 +55,8 @@ export async function startController(
   const bus = await connectBus(natsSettingsOf(config, `controller/${identity}`), log);
   const metrics = registry.declare(controllerMetrics);
   metrics.leader.set(0);
+  // There from the start: an increase from nothing to 1 is none to Prometheus.
+  for (const kind of ['fact', 'round.evaluate', 'round.activate']) metrics.poison.inc({ kind }, 0);
   const stopping = new AbortController();
   let leadership: Leadership | undefined;
   let elected = false;

@@ -91,6 +91,8 @@ export function roundHandler<Work extends WorkData, Fact, Gathered, Done>(
 ): (message: WorkMessage) => Promise<void> {
   const { bus, metrics, now, monotonic, source } = ports;
   const { kind } = shape;
+  // There from the start: an increase from nothing to 1 is none to Prometheus.
+  metrics.poison.inc({ kind }, 0);
 
   return async (message) => {
     const decoded = decodeEvent(shape.work, message.text);
