@@ -10,6 +10,7 @@ import { detectorOpenApi } from '@kubervisor/shared/detection/openapi';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
 import { dashboard } from './dashboard.ts';
+import { lifeCyclePage } from './life-cycle-page.ts';
 import { configurationPage, metricsPage } from './operator-pages.ts';
 
 interface Generated {
@@ -35,6 +36,7 @@ const GENERATED: readonly Generated[] = [
     path: 'deploy/k8s/dashboards/kubervisor.json',
     content: () => format(JSON.stringify(dashboard()), { parser: 'json', printWidth: 120 }),
   },
+  { path: 'docs/life-cycle.md', content: () => markdown(lifeCyclePage()) },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
   { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },
   { path: 'docs/configuration.md', content: () => markdown(configurationPage()) },
