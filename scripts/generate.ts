@@ -9,6 +9,18 @@ import { referencePage } from '@kubervisor/shared/crd/reference';
 import { detectorOpenApi } from '@kubervisor/shared/detection/openapi';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
+import packageManifest from '../package.json' with { type: 'json' };
+import {
+  chartManifest,
+  chartSum,
+  HELM,
+  installManifest,
+  natsFile,
+  releaseRightsFile,
+  valuesPage,
+  valuesSchema,
+  valuesYaml,
+} from './chart.ts';
 import { dashboard } from './dashboard.ts';
 import { lifeCyclePage } from './life-cycle-page.ts';
 import { configurationPage, metricsPage } from './operator-pages.ts';
@@ -21,28 +33,39 @@ interface Generated {
 
 // Readers of YAML 1.1 are still about: a value such as yes or off is quoted for them.
 const yaml = (value: unknown): string => stringify(value, { compat: 'yaml-1.1', lineWidth: 120 });
+const json = (value: unknown): Promise<string> => format(JSON.stringify(value), { parser: 'json', printWidth: 120 });
 const markdown = (text: string): Promise<string> => format(text, { parser: 'markdown' });
 
+const ROOT = join(import.meta.dirname, '..');
+const crdFile = (): string =>
+  `# Generated from libs/shared/crd by npm run generate; do not edit.\n${yaml(crdManifest())}`;
+const CHART = 'deploy/k8s/chart';
+const INSTALL = 'deploy/k8s/install.yaml';
+
 const GENERATED: readonly Generated[] = [
+  { path: 'deploy/k8s/crd/kubervisorservices.yaml', content: crdFile },
+  { path: `${CHART}/Chart.yaml`, content: () => yaml(chartManifest(packageManifest)) },
+  { path: `${CHART}/crds/kubervisorservices.yaml`, content: crdFile },
+  { path: `${CHART}/values.yaml`, content: valuesYaml },
+  { path: `${CHART}/values.schema.json`, content: () => json(valuesSchema()) },
+  { path: `${CHART}/files/nats.json`, content: () => json(natsFile()) },
   {
-    path: 'deploy/k8s/crd/kubervisorservices.yaml',
-    content: () => `# Generated from libs/shared/crd by npm run generate; do not edit.\n${yaml(crdManifest())}`,
+    path: `${CHART}/files/alerts.yaml`,
+    content: () => readFile(join(ROOT, 'deploy/k8s/alerts/kubervisor.yaml'), 'utf8'),
   },
-  {
-    path: 'docs/detectors/openapi.json',
-    content: () => format(JSON.stringify(detectorOpenApi()), { parser: 'json', printWidth: 120 }),
-  },
-  {
-    path: 'deploy/k8s/dashboards/kubervisor.json',
-    content: () => format(JSON.stringify(dashboard()), { parser: 'json', printWidth: 120 }),
-  },
+  { path: `${CHART}/files/dashboard.json`, content: () => json(dashboard()) },
+  { path: `${CHART}/files/release-rights.json`, content: () => json(releaseRightsFile()) },
+  { path: 'docs/detectors/openapi.json', content: () => json(detectorOpenApi()) },
+  { path: 'deploy/k8s/dashboards/kubervisor.json', content: () => json(dashboard()) },
   { path: 'docs/life-cycle.md', content: () => markdown(lifeCyclePage()) },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
   { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },
   { path: 'docs/configuration.md', content: () => markdown(configurationPage()) },
+  { path: 'docs/values.md', content: () => markdown(valuesPage()) },
+  // Last: it is made of the chart as it is by then.
+  ...(HELM === undefined ? [] : [{ path: INSTALL, content: () => installManifest(HELM as string) }]),
 ];
 
-const ROOT = join(import.meta.dirname, '..');
 const present = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined);
 
 async function main(check: boolean): Promise<void> {
@@ -55,6 +78,10 @@ async function main(check: boolean): Promise<void> {
     if (check) continue;
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, wanted);
+  }
+  if (HELM === undefined && !(await present(join(ROOT, INSTALL)))?.includes(chartSum())) {
+    console.log(`${INSTALL}: stale, and only helm can render it: name it in HELM and run npm run generate`);
+    process.exitCode = 1;
   }
   if (stale.length === 0) return console.log(`${GENERATED.length} generated files are up to date`);
   console.log(`${check ? 'stale, run npm run generate' : 'written'}: ${stale.join(', ')}`);

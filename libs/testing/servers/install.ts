@@ -27,6 +27,12 @@ const onPath = (name: string): string | undefined =>
     .map((folder) => join(folder, name))
     .find(isExecutable);
 
+/** Where a program is that not everybody has, nor must: named by a variable, beside an API server's, or on PATH. */
+export function lookForProgram({ name, variable }: Pick<Program, 'name' | 'variable'>): string | undefined {
+  const given = [process.env[variable], process.env.KUBEBUILDER_ASSETS && join(process.env.KUBEBUILDER_ASSETS, name)];
+  return given.find((path) => path !== undefined && path !== '' && isExecutable(path)) ?? onPath(name);
+}
+
 /** The program's path. Throws with the next step where there is no way to come by it. */
 export function findProgram(program: Program): string {
   const given = process.env[program.variable];

@@ -1,0 +1,345 @@
+/**
+ * The chart, over a matrix of values: what Helm makes of it, what a real API server says to that, and what our services read in it.
+ * Without Helm it is skipped, and says so; without a real API server the part that asks one is.
+ */
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { readConfig } from '@kubervisor/runtime/config';
+import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
+import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { lookForProgram } from '@kubervisor/testing/servers/install';
+import { parseAllDocuments, stringify } from 'yaml';
+import type * as z from 'zod';
+import { CHART, HELM, render } from '../../scripts/chart.ts';
+import { activatorConfig } from '../../services/activator/service.ts';
+import { breakerConfig } from '../../services/breaker/service.ts';
+import { controllerConfig } from '../../services/controller/service.ts';
+import { detectorConfig } from '../../services/detector/service.ts';
+import { FOREIGN_KINDS } from './foreign-kinds.ts';
+import { values as valuesDeclaration, type Values } from './values.ts';
+
+jest.setTimeout(180_000);
+
+type Partially<T> = T extends unknown[] ? T : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T;
+
+const everyMonitor = {
+  serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+  prometheusRule: { enabled: true },
+  dashboard: { enabled: true },
+};
+const MATRIX: Record<string, Partially<Values>> = {
+  'the defaults': {},
+  'some namespaces': { namespaces: ['shop', 'cart'] },
+  'a NATS elsewhere, by passwords': {
+    nats: { url: 'nats://a.example.org:4222,nats://b.example.org:4223', replicas: 3, auth: { existingSecret: 'bus' } },
+  },
+  'a NATS elsewhere, by JWTs, encrypted': {
+    nats: {
+      url: 'tls://nats.example.org',
+      auth: { credsSecret: 'jwts' },
+      tls: { caSecret: 'authority', clientSecret: 'us' },
+    },
+  },
+  'a NATS elsewhere that asks nothing': { nats: { url: 'nats://nats.messaging:4222' } },
+  'three servers of NATS on volumes, encrypted both ways': {
+    nats: {
+      replicas: 3,
+      storage: { persistent: true, size: '2Gi', storageClassName: 'fast' },
+      auth: { existingSecret: 'passwords' },
+      tls: { serverSecret: 'nats-tls', clientSecret: 'client-tls' },
+    },
+  },
+  'breakers scaled by CPU': { breaker: { autoscaling: { enabled: true, maxReplicas: 10 } } },
+  'breakers scaled by the work that waits, and all that is seen': {
+    breaker: { keda: { enabled: true } },
+    monitoring: everyMonitor,
+  },
+  'KEDA with a NATS elsewhere': {
+    nats: { url: 'nats://nats.messaging:4222' },
+    breaker: { keda: { enabled: true, monitoringEndpoint: 'nats.messaging:8222' } },
+  },
+  'detectors with sources, and the right to delete pods': {
+    activator: { allowDelete: true },
+    detector: {
+      allow: ['*.example.org:443', '10.0.0.1:9090'],
+      sources: [{ name: 'main', url: 'https://prometheus.example.org', headers: { 'X-Scope-OrgID': 'shop' } }],
+    },
+  },
+  'sources in a Secret of yours': { detector: { sourcesSecret: 'sources' } },
+  'a closed network, chosen nodes, images by digest': {
+    runAsUser: null,
+    image: {
+      prefix: 'registry.example.org/kubervisor-',
+      tag: '1.2.3',
+      pullPolicy: 'Always',
+      pullSecrets: [{ name: 'registry' }],
+    },
+    controller: {
+      image: 'registry.example.org/controller@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',
+      nodeSelector: { pool: 'system' },
+      tolerations: [{ key: 'system', operator: 'Exists' }],
+      affinity: { nodeAffinity: {} },
+      priorityClassName: 'system-cluster-critical',
+      podLabels: { team: 'platform' },
+      podAnnotations: { note: 'yes' },
+    },
+    networkPolicies: {
+      apiServer: [{ ipBlock: { cidr: '10.0.0.1/32' } }],
+      apiServerPorts: [6443],
+      detectorTo: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
+      metricsFrom: [],
+    },
+  },
+  'as little as can be': {
+    crd: { update: false },
+    podDisruptionBudgets: false,
+    topologySpread: false,
+    networkPolicies: { enabled: false },
+    uninstall: { release: false },
+  },
+};
+const NAMES = Object.keys(MATRIX);
+
+interface Rendered {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; labels: Record<string, string>; annotations?: Record<string, string> };
+  [field: string]: unknown;
+}
+interface PodSpec {
+  automountServiceAccountToken?: boolean;
+  securityContext: Record<string, unknown>;
+  containers: {
+    name: string;
+    image: string;
+    env?: { name: string; value?: string; valueFrom?: unknown }[];
+    securityContext: Record<string, unknown>;
+  }[];
+}
+const keyOf = ({ kind, metadata }: Rendered): string => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+
+const yamlOf = (values: object): string[] =>
+  Object.entries(values).flatMap(([name, value]) => ['--set-json', `${name}=${JSON.stringify(value)}`]);
+const cache = new Map<string, Promise<Rendered[]>>();
+const rendered = (name: string): Promise<Rendered[]> => {
+  const made = cache.get(name) ?? renderValues(MATRIX[name] ?? {});
+  cache.set(name, made);
+  return made;
+};
+async function renderValues(values: object, namespace = 'kubervisor'): Promise<Rendered[]> {
+  const text = await render(HELM ?? '', '--namespace', namespace, ...yamlOf(values));
+  const objects = parseAllDocuments(text, { version: '1.1' }).map((document) => {
+    if (document.errors.length > 0) throw document.errors[0];
+    return document.toJS() as Rendered | null;
+  });
+  return objects.filter((object) => object !== null);
+}
+/** Without what chance makes, and without what other files say, whose changes are no change of the chart. */
+function plain(object: Rendered): Rendered {
+  const { kind, metadata } = object;
+  if (kind === 'PrometheusRule') return { ...object, spec: 'files/alerts.yaml' };
+  if (metadata.name === 'kubervisor-dashboard') return { ...object, data: 'files/dashboard.json' };
+  if (kind === 'Secret' && object['data'] !== undefined)
+    return { ...object, data: Object.keys(object['data'] as object) };
+  const text = JSON.stringify(object)
+    .replaceAll(/permissions: \{.*?\} \}/g, 'permissions: … }')
+    .replaceAll(/"(checksum\/\w+)":"\w+"/g, '"$1":"…"');
+  return JSON.parse(text) as Rendered;
+}
+
+const podOf = (object: Rendered): PodSpec | undefined =>
+  object.kind === 'Pod'
+    ? (object['spec'] as PodSpec)
+    : (object['spec'] as { template?: { spec?: PodSpec } } | undefined)?.template?.spec;
+
+const SETTINGS: Record<string, z.ZodObject> = {
+  controller: controllerConfig,
+  breaker: breakerConfig,
+  activator: activatorConfig,
+  detector: detectorConfig,
+};
+
+(HELM === undefined ? describe.skip : describe)(
+  `the chart${HELM === undefined ? ' (skipped: no helm in HELM, KUBEBUILDER_ASSETS or on PATH)' : ''}`,
+  () => {
+    test.each(NAMES)('helm lint finds no fault: %s', (name) => {
+      const { status, stdout, stderr } = spawnSync(
+        HELM as string,
+        ['lint', CHART, '--strict', '--kube-version', '1.30.0', ...yamlOf(MATRIX[name] ?? {})],
+        { encoding: 'utf8' },
+      );
+      expect([status, stdout, stderr]).toEqual([0, expect.stringContaining('0 chart(s) failed'), '']);
+    });
+
+    test('the defaults give these objects', async () => {
+      expect((await rendered('the defaults')).map(keyOf).sort()).toMatchSnapshot();
+      expect(stringify((await rendered('the defaults')).map(plain), { lineWidth: 0 })).toMatchSnapshot();
+    });
+
+    test.each(NAMES.slice(1))('what is other than with the defaults: %s', async (name) => {
+      const defaults = new Map((await rendered('the defaults')).map((object) => [keyOf(object), plain(object)]));
+      const objects = (await rendered(name)).map(plain);
+      const changed = objects.filter((object) => stringify(defaults.get(keyOf(object))) !== stringify(object));
+      const missing = [...defaults.keys()].filter((key) => !objects.some((object) => keyOf(object) === key));
+      expect(stringify({ missing, changed }, { lineWidth: 0 })).toMatchSnapshot();
+    });
+
+    test.each(NAMES)(
+      'every variable is one that the service knows, and all of them together are a configuration: %s',
+      async (name) => {
+        const deployments = (await rendered(name)).filter(({ kind }) => kind === 'Deployment');
+        expect(deployments.map(({ metadata }) => metadata.name.replace('kubervisor-', ''))).toEqual(
+          expect.arrayContaining(Object.keys(SETTINGS)),
+        );
+        for (const deployment of deployments) {
+          const [container] = podOf(deployment)?.containers ?? [];
+          const schema = SETTINGS[container?.name ?? ''];
+          const variables = (container?.env ?? []).filter((variable) => variable.name !== 'POD_NAME');
+          expect(Object.keys(schema?.shape ?? {})).toEqual(
+            expect.arrayContaining(variables.map((variable) => variable.name)),
+          );
+          readConfig(
+            schema as z.ZodObject,
+            Object.fromEntries(variables.map((variable) => [variable.name, variable.value])),
+          );
+        }
+      },
+    );
+
+    test.each(NAMES)(
+      'no container has root, a capability, a writable root or an unconfined system call: %s',
+      async (name) => {
+        const pods = (await rendered(name)).flatMap((object) => podOf(object) ?? []);
+        expect(pods.length).toBeGreaterThan(4);
+        for (const { securityContext, containers } of pods) {
+          expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+          for (const container of containers)
+            expect(container.securityContext).toEqual({
+              allowPrivilegeEscalation: false,
+              readOnlyRootFilesystem: true,
+              capabilities: { drop: ['ALL'] },
+            });
+        }
+      },
+    );
+
+    test('only who talks to the API server has a token; the detector and NATS have no right either', async () => {
+      const objects = await rendered('the defaults');
+      const withToken = objects.filter((object) => podOf(object)?.automountServiceAccountToken !== false);
+      expect(
+        withToken
+          .filter(podOf)
+          .map(({ metadata }) => metadata.name)
+          .sort(),
+      ).toEqual(['activator', 'breaker', 'controller', 'release'].map((name) => `kubervisor-${name}`));
+      const subjects = objects.flatMap((object) => (object['subjects'] as { name: string }[] | undefined) ?? []);
+      expect([...new Set(subjects.map(({ name }) => name))].sort()).toEqual(
+        ['activator', 'breaker', 'controller', 'release'].map((name) => `kubervisor-${name}`),
+      );
+    });
+
+    test('with namespaces named nothing is asked for that is of the whole cluster', async () => {
+      const objects = await rendered('some namespaces');
+      expect(objects.filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([]);
+      expect(objects.filter(({ kind, metadata }) => kind === 'Role' && metadata.namespace === 'shop')).toHaveLength(4);
+    });
+
+    test('the account that may change Services is there only while the hook is: all of it is a part of the hook', async () => {
+      const objects = (await rendered('the defaults')).filter(({ metadata }) =>
+        metadata.name.startsWith('kubervisor-release'),
+      );
+      expect(objects.map(({ kind }) => kind).sort()).toEqual(
+        ['ClusterRole', 'ClusterRoleBinding', 'Job', 'NetworkPolicy', 'Role', 'RoleBinding', 'ServiceAccount'].sort(),
+      );
+      for (const { kind, metadata } of objects)
+        if (kind !== 'NetworkPolicy')
+          expect([kind, metadata.annotations?.['helm.sh/hook']]).toEqual([kind, 'pre-delete']);
+    });
+
+    test('the users of the built-in NATS may do what libs/runtime/nats/permissions says', async () => {
+      const { data } = (await rendered('the defaults')).find(
+        ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'kubervisor-nats',
+      ) as unknown as { data: Record<string, string> };
+      for (const [user, permissions] of Object.entries(PERMISSIONS))
+        expect(data['nats.conf']).toContain(
+          `{ user: ${user}, password: $PASSWORD_${user.toUpperCase()}, permissions: ${JSON.stringify(permissions, ['publish', 'subscribe'])}`,
+        );
+    });
+
+    test.each([
+      ['a value that is none', { brekaer: { replicas: 3 } }, 'brekaer'],
+      ['a kind that is another', { breaker: { replicas: 'three' } }, '/breaker/replicas'],
+      ['a namespace that cannot be one', { namespaces: ['Shop'] }, '/namespaces/0'],
+      ['two servers of NATS, of which none can be missed', { nats: { replicas: 2 } }, '/nats/replicas'],
+      [
+        'both ways of scaling',
+        { breaker: { autoscaling: { enabled: true }, keda: { enabled: true } } },
+        'enable one of them',
+      ],
+      [
+        'KEDA that cannot know where to look',
+        { nats: { url: 'nats://a' }, breaker: { keda: { enabled: true } } },
+        'breaker.keda.monitoringEndpoint',
+      ],
+    ])('is refused, and it is said where: %s', async (_, values, where) => {
+      await expect(renderValues(values)).rejects.toThrow(where);
+    });
+
+    test('values.yaml is what the declaration says', () => {
+      expect(valuesDeclaration.parse({})).toMatchObject({
+        controller: { replicas: 2 },
+        breaker: { replicas: 2 },
+        activator: { replicas: 2 },
+        detector: { replicas: 2 },
+      });
+    });
+  },
+);
+
+const kubectl = lookForProgram({ name: 'kubectl', variable: 'KUBECTL' });
+const isReal = `${process.env['TEST_KUBECONFIG'] ?? ''}${process.env['KUBEBUILDER_ASSETS'] ?? ''}` !== '';
+const missing =
+  HELM === undefined ? 'no helm' : kubectl === undefined ? 'no kubectl' : isReal ? undefined : 'no real API server';
+
+(missing === undefined ? describe : describe.skip)(
+  `what the chart renders is taken by a real API server${missing === undefined ? '' : ` (skipped: ${missing})`}`,
+  () => {
+    let cluster: TestCluster;
+    const run = (words: string[], input?: string) => {
+      const { status, stdout, stderr } = spawnSync(kubectl as string, ['--kubeconfig', cluster.kubeconfig, ...words], {
+        encoding: 'utf8',
+        input,
+      });
+      return { status, stdout, stderr };
+    };
+    beforeAll(async () => {
+      cluster = await startCluster({ runPods: false });
+      const apply = run(
+        ['apply', '--server-side', '-f', '-'],
+        JSON.stringify({ apiVersion: 'v1', kind: 'List', items: FOREIGN_KINDS }),
+      );
+      expect(apply).toMatchObject({ status: 0 });
+      expect(
+        run([
+          'wait',
+          '--for=condition=Established',
+          '--timeout=60s',
+          ...FOREIGN_KINDS.map(({ metadata }) => `crd/${metadata.name}`),
+        ]),
+      ).toMatchObject({ status: 0 });
+    }, 120_000);
+    afterAll(async () => cluster.stop());
+
+    test.each(NAMES)('%s', async (name) => {
+      const given = MATRIX[name] ?? {};
+      const namespace = await cluster.namespace();
+      const namespaces = await Promise.all((given.namespaces ?? []).map(() => cluster.namespace()));
+      const objects = await renderValues({ ...given, ...(namespaces.length > 0 && { namespaces }) }, namespace);
+      const { status, stderr } = run(
+        ['apply', '--dry-run=server', '--validate=strict', '-f', '-'],
+        JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }),
+      );
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    });
+  },
+);

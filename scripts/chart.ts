@@ -1,0 +1,133 @@
+/** The generated part of the chart: values, their schema and their page, and what templates read with .Files. */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
+import { CONSUMERS } from '@kubervisor/shared/events/subjects';
+import { RELEASE_RIGHTS } from '@kubervisor/shared/release/rights';
+import { lookForProgram } from '@kubervisor/testing/servers/install';
+import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
+import * as z from 'zod';
+import { values } from '../deploy/k8s/values.ts';
+
+export function chartManifest({ version, description }: { version: string; description: string }): object {
+  return {
+    apiVersion: 'v2',
+    name: 'kubervisor',
+    description,
+    type: 'application',
+    version,
+    appVersion: version,
+    // A pod may sleep before it ends.
+    kubeVersion: '>=1.30.0-0',
+    keywords: ['circuit-breaker', 'outlier-detection', 'traffic'],
+  };
+}
+
+/** The defaults, each below its description. */
+export function valuesYaml(): string {
+  const document = new Document(values.parse({}), { compat: 'yaml-1.1' });
+  document.commentBefore = ' Generated from deploy/k8s/values.ts by npm run generate; do not edit.';
+  if (isMap(document.contents)) describe(document.contents as YAMLMap, values, 0);
+  return document.toString({ lineWidth: 0 });
+}
+
+function describe(map: YAMLMap, schema: z.ZodObject, depth: number): void {
+  for (const pair of map.items as Pair[]) {
+    if (!isScalar(pair.key)) continue;
+    const field = schema.shape[String(pair.key.value)] as z.ZodType | undefined;
+    if (field === undefined) continue;
+    if (field.description) pair.key.commentBefore = ` ${field.description}`;
+    if (depth === 0) pair.key.spaceBefore = true;
+    const inner = sectionOf(field);
+    if (inner !== undefined && isMap(pair.value)) describe(pair.value as YAMLMap, inner, depth + 1);
+  }
+}
+
+/** A section is an object with a default of its parts'; what has a default of its own is one value. */
+const sectionOf = (field: z.ZodType): z.ZodObject | undefined =>
+  field instanceof z.ZodPrefault && field.unwrap() instanceof z.ZodObject ? (field.unwrap() as z.ZodObject) : undefined;
+
+export function valuesSchema(): object {
+  return { title: 'Values of the chart', ...z.toJSONSchema(values, { target: 'draft-7', io: 'input' }) };
+}
+
+export function valuesPage(): string {
+  const rows = (schema: z.ZodObject, path: string[]): string[] =>
+    Object.entries(schema.shape).flatMap(([name, field]) => {
+      const inner = sectionOf(field as z.ZodType);
+      if (inner !== undefined) return rows(inner, [...path, name]);
+      const unset = (field as z.ZodType).safeParse(undefined).data;
+      const shown = unset === undefined ? '' : `\`${JSON.stringify(unset)}\``;
+      const meaning = (field as z.ZodType).description ?? '';
+      return [
+        `| \`${[...path, name].join('.')}\` | ${shown.replaceAll('|', '\\|')} | ${meaning.replaceAll('|', '\\|')} |`,
+      ];
+    });
+  return [
+    '# Values of the chart',
+    '<!-- Generated from deploy/k8s/values.ts by npm run generate; do not edit. -->',
+    'A value that is not here, or not of this kind, is refused by `helm install`.',
+    ['| value | default | meaning |', '| --- | --- | --- |', ...rows(values, [])].join('\n'),
+    '',
+  ].join('\n\n');
+}
+
+/** What the built-in NATS lets each of us do, and where the work of the breakers waits. */
+export const natsFile = (): object => ({
+  users: PERMISSIONS,
+  evaluations: { stream: CONSUMERS.evaluate.stream, consumer: CONSUMERS.evaluate.durable },
+});
+
+/** Rules of the account of a release, by where it has them. */
+export function releaseRightsFile(): object {
+  const rulesOf = (place: 'fleets' | 'installation') =>
+    RELEASE_RIGHTS.filter((right) => right.in === place).map(({ group, resource, verbs }) => ({
+      apiGroups: [group],
+      resources: [resource],
+      verbs,
+    }));
+  return { fleets: rulesOf('fleets'), installation: rulesOf('installation') };
+}
+
+export const CHART = join(import.meta.dirname, '../deploy/k8s/chart');
+export const HELM = lookForProgram({ name: 'helm', variable: 'HELM' });
+/** Said to Helm, which has no cluster to ask: the oldest that the chart takes. */
+const KUBERNETES = '1.30.0';
+
+/** What Helm makes of the chart; throws what it says where it refuses. */
+export async function render(helm: string, ...options: string[]): Promise<string> {
+  const words = ['template', 'kubervisor', CHART, '--kube-version', KUBERNETES, ...options];
+  return (await promisify(execFile)(helm, words, { maxBuffer: 2 ** 26 })).stdout;
+}
+
+const INSTALL = `# Generated from the chart by npm run generate; do not edit. The chart with its defaults, for who has no Helm:
+#
+#   kubectl create namespace kubervisor
+#   kubectl create secret generic kubervisor-passwords --namespace kubervisor \\
+#     $(for user in controller breaker activator; do echo --from-literal=$user=$(openssl rand -hex 20); done)
+#   kubectl apply --server-side -f install.yaml
+#
+# Before you delete it let every pod go: npm run release.
+`;
+
+/** By default nobody asks for these. */
+const NOT_INSTALLED = /\/files\/(alerts\.yaml|dashboard\.json)$/;
+
+/** Names the chart that a manifest was rendered from: so that who has no Helm can tell, too, that it is stale. */
+export function chartSum(): string {
+  const sum = createHash('sha256');
+  const files = readdirSync(CHART, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map(({ parentPath, name }) => join(parentPath, name)).filter((path) => !NOT_INSTALLED.test(path));
+  for (const path of paths.sort()) sum.update(`${path.slice(CHART.length)}\n`).update(readFileSync(path));
+  return `# Of the chart with the sum ${sum.digest('hex')}.`;
+}
+
+/** Without hooks: there is nobody who would run them when their time has come. */
+export async function installManifest(helm: string): Promise<string> {
+  const options = ['--namespace', 'kubervisor', '--include-crds', '--no-hooks', '--skip-tests'];
+  const manifest = await render(helm, ...options, '--set', 'nats.auth.existingSecret=kubervisor-passwords');
+  return `${INSTALL}${chartSum()}\n${manifest}`;
+}
