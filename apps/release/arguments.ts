@@ -1,6 +1,6 @@
 /** What a person says to it, and what the environment says where they do not. */
-import { delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { kubeconfigFiles, NoKubeconfig } from '@kubervisor/runtime/kubernetes/kubeconfig';
 import { LEASE_NAME } from '@kubervisor/shared/installation';
 
 export const HELP = `Usage: npm run release -- [options]
@@ -86,24 +86,10 @@ export function readArguments(
   };
 }
 
-/** As kubectl finds it. */
-function kubeconfigOf(
-  given: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-  exists: (file: string) => boolean,
-): string[] {
-  if (given !== undefined) {
-    if (!exists(given)) throw new UsageError(`--kubeconfig ${given}: there is no such file`);
-    return [given];
+function kubeconfigOf(...from: Parameters<typeof kubeconfigFiles>): string[] {
+  try {
+    return kubeconfigFiles(...from);
+  } catch (error) {
+    throw error instanceof NoKubeconfig ? new UsageError(error.message) : error;
   }
-  const listed = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  if (listed.length > 0) {
-    const there = listed.filter(exists);
-    if (there.length === 0) throw new UsageError(`KUBECONFIG=${listed.join(delimiter)}: there is no such file`);
-    return there;
-  }
-  const own = join(env['HOME'] ?? '', '.kube', 'config');
-  if (exists(own)) return [own];
-  if ((env['KUBERNETES_SERVICE_HOST'] ?? '') !== '') return [];
-  throw new UsageError('no cluster: name one with --kubeconfig FILE or KUBECONFIG');
 }

@@ -84,6 +84,8 @@ export interface RequestOptions {
 export interface ApiServer {
   /** Where it is, for logs. */
   readonly url: string;
+  /** Of the context; undefined where it names none. */
+  readonly namespace?: string | undefined;
   /** One attempt. Throws ApiError or DeadlinePassed. */
   request<T = unknown>(method: string, path: string, options?: RequestOptions): Promise<T>;
   /** A GET; 429 and a connection that broke are tried again as long as the time-out allows. */
@@ -268,6 +270,7 @@ export function connectApiServer({ kubeconfigFile, context, userAgent }: ApiServ
 
   const api: ApiServer = {
     url: server,
+    namespace: account.getContextObject(account.getCurrentContext())?.namespace,
 
     async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
       const timeout = options.timeout ?? (method === 'GET' ? READ_TIMEOUT : WRITE_TIMEOUT);
@@ -399,7 +402,13 @@ const STALE_CONNECTION = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_CLOS
 const SILENCE = ['Timeout', 'UND_ERR_BODY_TIMEOUT'];
 
 function refusal(status: number, headers: Record<string, string | string[] | undefined>, text: string): ApiError {
-  let body: { reason?: unknown; message?: unknown; details?: { causes?: { message?: unknown }[] } } = {};
+  let body: {
+    reason?: unknown;
+    message?: unknown;
+    details?: { causes?: { message?: unknown }[] };
+    /** Of a service of ours, asked through the API server. */
+    error?: { code?: unknown; message?: unknown };
+  } = {};
   try {
     body = JSON.parse(text) as typeof body;
   } catch {
@@ -408,15 +417,18 @@ function refusal(status: number, headers: Record<string, string | string[] | und
   const causes = (body.details?.causes ?? [])
     .map((cause) => cause.message)
     .filter((message) => typeof message === 'string');
-  const message = typeof body.message === 'string' ? body.message : `HTTP status ${status}`;
+  const message = firstText(body.message, body.error?.message) ?? `HTTP status ${status}`;
   const retryAfter = Number(headers['retry-after']);
   return new ApiError(
     status,
-    typeof body.reason === 'string' && body.reason !== '' ? body.reason : String(status),
+    firstText(body.reason, body.error?.code) ?? String(status),
     [message, ...causes.filter((cause) => !message.includes(cause))].join(' '),
     Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : undefined,
   );
 }
+
+const firstText = (...values: unknown[]): string | undefined =>
+  values.find((value): value is string => typeof value === 'string' && value !== '');
 
 function noAnswer(error: unknown): ApiError {
   const { code, cause, message } = error as { code?: unknown; cause?: { code?: unknown }; message?: unknown };

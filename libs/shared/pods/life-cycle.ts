@@ -66,7 +66,13 @@ export const LIFE_CYCLE: readonly Transition[] = [
     by: 'controller',
     when: 'nobody enforces the break any more (F4)',
   },
-  { from: ['paused'], to: 'half-open', edit: 'activate', by: 'person', when: 'kubectl kubervisor release (A4)' },
+  {
+    from: ['open', 'paused'],
+    to: 'half-open',
+    edit: 'activate',
+    by: 'person',
+    when: 'kubectl kubervisor release (A4)',
+  },
   {
     from: ['closed', 'open', 'half-open', 'paused'],
     to: 'unmanaged',

@@ -40,6 +40,11 @@ export interface TestCluster {
   controlPlane?: ControlPlane;
   /** Of an API server that is the test's own: it goes away without a word, and comes back with what it held. */
   outage?: { begin(): Promise<void>; end(): Promise<void> };
+  /**
+   * Who answers in the place of a pod (at `address`, of a Service) what is asked through the API server's proxy. Absent of a cluster that
+   * was given: its API server reaches no process of ours.
+   */
+  answersFor?(pod: { namespace: string; service: string; address: string; port: number }, url: string): void;
   /** Makes a namespace of a new name that is ready for pods; `length`: of the name, in characters. */
   namespace(length?: number): Promise<string>;
   /** A Ready node of a new name, for pods that a test binds itself. */
@@ -47,7 +52,7 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-type Base = Pick<TestCluster, 'kubeconfig' | 'kind' | 'controlPlane' | 'outage'> & {
+type Base = Pick<TestCluster, 'kubeconfig' | 'kind' | 'controlPlane' | 'outage' | 'answersFor'> & {
   readonly sandbox?: KubeSandbox;
   /** Ends what was started for it. */
   end: () => Promise<void>;
@@ -61,8 +66,15 @@ function sourceOf(): NonNullable<ClusterOptions['source']> {
 async function startSandbox({ sandbox: options = {}, kubelet = {}, runPods = true }: ClusterOptions): Promise<Base> {
   const folder = makeFolder('sandbox');
   const guarded = guardFolder(folder);
+  const answering = new Map<string, URL>();
   const start = (more: SandboxOptions) =>
-    startKubeSandbox({ validators: CRD_VALIDATORS, ...options, controllers: runPods && kubelet, ...more });
+    startKubeSandbox({
+      validators: CRD_VALIDATORS,
+      serviceProxy: ({ namespace, name }) => answering.get(`${namespace}/${name}`),
+      ...options,
+      controllers: runPods && kubelet,
+      ...more,
+    });
   let sandbox = await start({});
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, sandbox.kubeconfig);
@@ -72,6 +84,7 @@ async function startSandbox({ sandbox: options = {}, kubelet = {}, runPods = tru
     get sandbox() {
       return sandbox;
     },
+    answersFor: ({ namespace, service }, url) => void answering.set(`${namespace}/${service}`, new URL(url)),
     outage: {
       begin: () => sandbox.stop(),
       end: async () => void (sandbox = await start({ port: sandbox.port, state: sandbox.state })),
@@ -94,6 +107,7 @@ async function startBase(options: ClusterOptions): Promise<Base> {
         kubeconfig: controlPlane.kubeconfig,
         kind: 'real',
         controlPlane,
+        answersFor: ({ address, port }, url) => controlPlane.lead(`${address}:${port}`, Number(new URL(url).port)),
         outage: { begin: () => controlPlane.killApiServer(), end: () => controlPlane.restartApiServer() },
         end: () => controlPlane.stop(),
       };
@@ -155,12 +169,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     await stop();
     throw error;
   }
-  const { kubeconfig, kind, controlPlane, outage } = base;
+  const { kubeconfig, kind, controlPlane, outage, answersFor } = base;
   return {
     kubeconfig,
     kind,
     ...(controlPlane !== undefined && { controlPlane }),
     ...(outage !== undefined && { outage }),
+    ...(answersFor !== undefined && { answersFor }),
     // Another one after each outage.
     get sandbox() {
       return base.sandbox;

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApiClient } from '@kubervisor/kube-sandbox/client';
 import { guardFolder, makeFolder, removeFolder, startChild, type Child } from '../servers/child.ts';
+import { startEgress } from './egress.ts';
 
 export interface ControlPlane {
   /** Path of an administrator's kubeconfig. */
@@ -16,6 +17,8 @@ export interface ControlPlane {
   /** Whether workloads, EndpointSlices and disruption budgets are looked after. */
   hasControllerManager: boolean;
   readonly processes: { etcd: Child; apiServer: Child; controllerManager?: Child };
+  /** Whom its proxy reaches at the address of a pod (`10.1.2.3:8080`): this port of the loopback. */
+  lead(address: string, port: number): void;
   /** SIGKILL of kube-apiserver; what it knew is in etcd. */
   killApiServer(): Promise<void>;
   /** After a kill: the same again, on its port; resolves when it is ready. */
@@ -76,9 +79,11 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
   const folder = makeFolder('control-plane');
   const guarded = guardFolder(folder);
   const started: Child[] = [];
+  const egress = await startEgress(folder);
   const stop = async () => {
     // The API server takes a minute to end when asked politely; nothing here is worth that.
     for (const child of started.reverse()) await child.end('SIGKILL');
+    await egress.close();
     guarded.release();
     removeFolder(folder);
   };
@@ -123,6 +128,7 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
         // It signs a certificate for itself.
         'cert-dir': certificates,
         'endpoint-reconciler-type': 'none',
+        'egress-selector-config-file': egress.configFile,
         'authorization-mode': 'RBAC',
         'token-auth-file': tokenFile,
         'service-cluster-ip-range': '10.96.0.0/16',
@@ -158,6 +164,7 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
       get processes() {
         return { etcd, apiServer, ...(controllerManager !== undefined && { controllerManager }) };
       },
+      lead: egress.lead,
       killApiServer: () => apiServer.end('SIGKILL'),
       async restartApiServer() {
         apiServer = await startApiServer();
