@@ -9,6 +9,7 @@ import { referencePage } from '@kubervisor/shared/crd/reference';
 import { detectorOpenApi } from '@kubervisor/shared/detection/openapi';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
+import { conformancePage } from '../libs/detector-kit/core/obligations.ts';
 import packageManifest from '../package.json' with { type: 'json' };
 import {
   chartManifest,
@@ -58,6 +59,7 @@ const GENERATED: readonly Generated[] = [
   { path: 'docs/detectors/openapi.json', content: () => json(detectorOpenApi()) },
   { path: 'deploy/k8s/dashboards/kubervisor.json', content: () => json(dashboard()) },
   { path: 'docs/life-cycle.md', content: () => markdown(lifeCyclePage()) },
+  { path: 'docs/detectors/conformance.md', content: () => markdown(conformancePage()) },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
   { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },
   { path: 'docs/configuration.md', content: () => markdown(configurationPage()) },

@@ -15,6 +15,8 @@ export interface Call {
 export interface Exchange {
   status: number;
   text: string;
+  /** As the other end says. */
+  contentType?: string;
 }
 
 /** More than `maxBytes` came: a peer that goes on sending must not fill our memory. */
@@ -60,7 +62,12 @@ async function once(url: string | URL, { maxBytes, ...options }: Call): Promise<
     if (size > maxBytes) throw new BodyTooLarge();
     chunks.push(chunk);
   }
-  return { status: response.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+  const contentType = response.headers['content-type'];
+  return {
+    status: response.statusCode,
+    text: Buffer.concat(chunks).toString('utf8'),
+    ...(typeof contentType === 'string' && { contentType }),
+  };
 }
 
 /** The code of a network error, `failed` where it has none; never its message, which may repeat what the peer sent. */

@@ -9,6 +9,8 @@ export const DETECTOR_API_VERSION = 'detector.kubervisor.io/v1';
 /** Of an answer of `/v1/verdicts`, and of the text of `/v1/info`. What is larger is not read. */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 export const MAX_INFO_LENGTH = 256 * 1024;
+/** So long `/v1/info` is waited for. */
+export const MAX_INFO_MILLISECONDS = 2000;
 
 const short = (max: number) => z.string().max(max);
 

@@ -1,6 +1,13 @@
 /** The contract of detectors as OpenAPI, for those who write a plug-in; from the one schema in ./contract.ts. */
 import * as z from 'zod';
-import { DETECTOR_API_VERSION, detectorInfo, MAX_ANSWER_BYTES, verdictRequest, verdictResponse } from './contract.ts';
+import {
+  DETECTOR_API_VERSION,
+  detectorInfo,
+  MAX_ANSWER_BYTES,
+  verdictRequest,
+  verdictResponse,
+  type DetectorInfo,
+} from './contract.ts';
 
 /** `input`: what may be sent, so what has a default may be left out. Objects stay open: the contract grows by optional fields. */
 const schemaOf = (schema: z.ZodType): object => {
@@ -9,12 +16,14 @@ const schemaOf = (schema: z.ZodType): object => {
 };
 const body = (name: string) => ({ 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } });
 
-export function detectorOpenApi(): object {
+/** Of any plug-in, or of the one that says this of itself. */
+export function detectorOpenApi(plugin?: DetectorInfo): object {
+  const request = schemaOf(verdictRequest) as { properties: object };
   return {
     openapi: '3.1.0',
     info: {
-      title: 'Kubervisor detector plug-in',
-      version: DETECTOR_API_VERSION.split('/')[1],
+      title: plugin?.name ?? 'Kubervisor detector plug-in',
+      version: plugin?.version ?? DETECTOR_API_VERSION.split('/')[1],
       description: `What a plug-in is asked and answers. It grows by optional fields: ignore those that you do not know. An answer that is late, larger than ${MAX_ANSWER_BYTES / 1024 / 1024} MiB, not 2xx or not of this shape is an error for the round, and nobody is taken out of traffic by it.`,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
@@ -29,6 +38,10 @@ export function detectorOpenApi(): object {
           requestBody: { required: true, content: body('VerdictRequest') },
           responses: {
             200: { description: 'The verdicts.', content: body('VerdictResponse') },
+            400: {
+              description:
+                'The request is not of this shape, or of another apiVersion; or the parameters do not fit the schema.',
+            },
             default: { description: 'It could not be answered. The body is not read.' },
           },
         },
@@ -50,7 +63,9 @@ export function detectorOpenApi(): object {
     },
     components: {
       schemas: {
-        VerdictRequest: schemaOf(verdictRequest),
+        VerdictRequest: plugin
+          ? { ...request, properties: { ...request.properties, parameters: plugin.parameters } }
+          : request,
         VerdictResponse: schemaOf(verdictResponse),
         DetectorInfo: schemaOf(detectorInfo),
       },

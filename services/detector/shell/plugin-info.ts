@@ -3,7 +3,7 @@
  * mismatch is an error: where the plug-in cannot tell its schema, it is asked all the same and status warns that nothing was checked.
  */
 import { checkParameters, type CheckedParameters } from '@kubervisor/runtime/plugin-parameters';
-import { MAX_INFO_LENGTH } from '@kubervisor/shared/detection/contract';
+import { MAX_INFO_LENGTH, MAX_INFO_MILLISECONDS } from '@kubervisor/shared/detection/contract';
 import { readInfo } from '@kubervisor/shared/detection/plugin-answer';
 import type { Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
@@ -17,7 +17,6 @@ export interface PluginInfo {
 
 /** How long an answer is good: of a plug-in that was replaced, of one that could not say, and of one whose schema refused somebody. */
 const KEPT_MILLISECONDS = { known: 60_000, unknown: 15_000, refused: 5000 };
-const LONGEST_WAIT_MILLISECONDS = 2000;
 const MAX_KEPT = 1000;
 
 type Schema = Record<string, unknown>;
@@ -40,7 +39,7 @@ export function createPluginInfo(outbound: Outbound, now: () => number): PluginI
     // The oldest first: they were set in that order.
     for (const [old] of kept) if (kept.size >= MAX_KEPT) kept.delete(old);
     kept.delete(key);
-    const wait = Math.max(1, Math.min(LONGEST_WAIT_MILLISECONDS, Math.ceil((deadline - now()) / 2)));
+    const wait = Math.max(1, Math.min(MAX_INFO_MILLISECONDS, Math.ceil((deadline - now()) / 2)));
     const since = now();
     const schema = read(outbound, base, AbortSignal.timeout(wait));
     const fresh: Kept = { schema, since, until: since + KEPT_MILLISECONDS.known, checked: new Map() };
