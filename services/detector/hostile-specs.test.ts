@@ -435,7 +435,6 @@ describe('D: a redirect', () => {
   test.each([300, 301, 302, 303, 307, 308])(
     '%d: followed to none of these, from no kind of detector',
     async (status) => {
-      await start('127.0.0.1:*');
       const asked: string[] = [];
       let location = '';
       const at = await serve((request, response) => {
@@ -443,6 +442,9 @@ describe('D: a redirect', () => {
         response.writeHead(status, { location, refresh: `0; url=${location}` }).end();
       });
       for (location of targets()) {
+        // Anew each time: a source that fails so often is given a rest.
+        await service?.stop();
+        await start('127.0.0.1:*');
         for (const way of EVERY_WAY) {
           const { error } = await ask(...way(`127.0.0.1:${at}`));
           expect(error?.reason).toBe('BadStatus');

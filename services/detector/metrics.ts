@@ -33,6 +33,12 @@ export const detectorMetrics = defineMetrics({
     labels: ['source', 'result'],
     buckets: LATENCY_BUCKETS,
   },
+  sources: {
+    type: 'gauge',
+    name: 'kubervisor_detector_sources_count',
+    help: 'Sources by state: well; resting: failed too often; unusable: one of its files cannot be used. Of those that resources name by address, source="", only how many rest.',
+    labels: ['source', 'state'],
+  },
   sharedQueries: {
     type: 'counter',
     name: 'kubervisor_detector_shared_queries_total',

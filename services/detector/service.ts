@@ -23,6 +23,7 @@ import { createPluginClient } from './shell/plugin.ts';
 import { createPluginInfo } from './shell/plugin-info.ts';
 import { createPrometheusClient } from './shell/prometheus.ts';
 import { createResolver } from './shell/resolver.ts';
+import { createSourceStates } from './shell/source-states.ts';
 import { loadSources } from './shell/sources.ts';
 
 export const detectorConfig = z.object({
@@ -44,6 +45,8 @@ export interface DetectorService {
   stop(): Promise<void>;
 }
 
+const FILES_LOOK_MILLISECONDS = 10_000;
+
 /** Does not listen yet. Throws `ConfigError` for a bad allow-list or file of sources. */
 export async function createDetectorService(
   config: DetectorConfig,
@@ -51,13 +54,18 @@ export async function createDetectorService(
 ): Promise<DetectorService> {
   const parsed = parseAllowList(config.DETECTOR_ALLOW);
   if ('problems' in parsed) throw new ConfigError(parsed.problems.map((problem) => `DETECTOR_ALLOW: ${problem}`));
-  const sources = await loadSources(config.DETECTOR_SOURCES, names, parsed.allow);
-  const outbound = createOutbound(names, parsed.allow);
   const counters = metrics.declare(detectorMetrics);
+  const states = createSourceStates(log, (source, state, count) => counters.sources.set({ source, state }, count));
+  const sources = await loadSources(config.DETECTOR_SOURCES, names, parsed.allow, states.files);
+  const outbound = createOutbound(names, parsed.allow);
   const asked = (source: string) => (seconds: number, result: string) =>
     counters.sourceRequests.observe({ source, result }, seconds);
   const providers = createProviders({
-    prometheus: createPrometheusClient({ shared: () => counters.sharedQueries.inc(), asked: asked('prometheus') }),
+    prometheus: createPrometheusClient({
+      shared: () => counters.sharedQueries.inc(),
+      asked: asked('prometheus'),
+      turned: states.turned,
+    }),
     customService: createCustomServiceClient(outbound, asked('customService')),
     plugin: createPluginClient(outbound, asked('detector')),
     pluginInfo: createPluginInfo(outbound, () => performance.now()),
@@ -99,7 +107,10 @@ export async function createDetectorService(
   const server = createHttpServer({
     log,
     metrics,
-    readiness: () => ({ ready: listening, checks: { http: listening ? 'ok' : 'not listening' } }),
+    readiness: () => ({
+      ready: listening,
+      checks: { http: listening ? 'ok' : 'not listening', ...states.checks() },
+    }),
   });
   server.addHook('onListen', async () => void (listening = true));
   server.addHook('preClose', async () => void (listening = false));
@@ -112,9 +123,15 @@ export async function createDetectorService(
     return response;
   });
 
+  // Also where nobody asks: an operator who exchanges a file wants to see whether it can be used.
+  const looks = setInterval(() => {
+    for (const source of sources.values()) void source.credentials();
+  }, FILES_LOOK_MILLISECONDS).unref();
+
   return {
     server,
     async stop() {
+      clearInterval(looks);
       await server.close();
       for (const one of [outbound, ...[...sources.values()].map((source) => source.outbound)]) one.close();
     },

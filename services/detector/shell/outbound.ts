@@ -34,8 +34,25 @@ class AddressRefused extends Error {
   override readonly name = 'AddressRefused';
 }
 
-/** `ca`: PEM of the authority that a source's certificate must be of, in place of the well-known ones. */
-export function createOutbound(names: Names, allow: readonly AllowPattern[], tls: { ca?: string } = {}): Outbound {
+/** PEM. `ca`: the authorities that the other end's certificate must be of, in place of the well-known ones; `cert` and `key`: ours. */
+export interface Tls {
+  ca?: string;
+  cert?: string;
+  key?: string;
+}
+
+export interface OutboundSettings {
+  /** Connections to one host and port at once; 32 if unset. Whoever finds none free waits, at most until its deadline. */
+  connections?: number;
+  /** Asked at each request. Once it answers other than before, no connection of before is used again. */
+  tls?: () => Tls;
+}
+
+export function createOutbound(
+  names: Names,
+  allow: readonly AllowPattern[],
+  { connections = 32, tls = () => ({}) }: OutboundSettings = {},
+): Outbound {
   const resolve = {
     async service(name: string) {
       const { addresses, alias } = await names.service(name);
@@ -62,9 +79,9 @@ export function createOutbound(names: Names, allow: readonly AllowPattern[], tls
       );
     };
 
-  const agentFor = (via: Destination['via']) =>
+  const agentFor = (via: Destination['via'], identity: Tls) =>
     new Agent({
-      connections: 32,
+      connections,
       keepAliveTimeout: 10_000,
       // The caller's signal is the one deadline.
       headersTimeout: 0,
@@ -72,7 +89,7 @@ export function createOutbound(names: Names, allow: readonly AllowPattern[], tls
       connect: (options, callback) => {
         const port = Number(options.port || (options.protocol === 'https:' ? 443 : 80));
         const connector = buildConnector({
-          ...tls,
+          ...identity,
           allowH2: false,
           timeout: CONNECT_TIMEOUT_MILLISECONDS,
           lookup: lookup(via, port),
@@ -80,12 +97,28 @@ export function createOutbound(names: Names, allow: readonly AllowPattern[], tls
         connector(options, callback);
       },
     });
-  const agents = { service: agentFor('service'), outside: agentFor('outside') };
+  const agentsFor = (identity: Tls) => ({
+    service: agentFor('service', identity),
+    outside: agentFor('outside', identity),
+  });
+  let identity = tls();
+  let agents = agentsFor(identity);
+
+  /** Those of the present identity. What is under way on the former connections still ends there. */
+  function current(): typeof agents {
+    const next = tls();
+    if (next.ca === identity.ca && next.cert === identity.cert && next.key === identity.key) return agents;
+    void agents.service.close();
+    void agents.outside.close();
+    identity = next;
+    agents = agentsFor(identity);
+    return agents;
+  }
 
   return {
     async send(via, { url, peer, ...call }) {
       try {
-        return success(await exchange(url, { ...call, dispatcher: agents[via], maxBytes: MAX_ANSWER_BYTES }));
+        return success(await exchange(url, { ...call, dispatcher: current()[via], maxBytes: MAX_ANSWER_BYTES }));
       } catch (error) {
         if (call.signal.aborted) return failure('Timeout', `${peer} did not answer in time`);
         if (error instanceof AddressRefused) return failure('AddressRefused', `${peer}: ${error.message}`);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { success } from '../core/answer.ts';
+import { failure, success } from '../core/answer.ts';
 import type { Request } from './outbound.ts';
 import { createPrometheusClient, type Source } from './prometheus.ts';
 
@@ -19,11 +19,12 @@ function sourceOf(name: string, url: string, headers: Record<string, string> = {
         }),
       close: () => undefined,
     },
-    headers: async () => headers,
+    credentials: async () => success(headers),
   };
   return { source, requests, answer: () => pending.splice(0).forEach((one) => one()) };
 }
-const client = () => createPrometheusClient({ shared: () => undefined, asked: () => undefined });
+const silent = { shared: () => undefined, asked: () => undefined, turned: () => undefined };
+const client = () => createPrometheusClient(silent);
 const signal = () => new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -65,10 +66,7 @@ describe('queries to Prometheus', () => {
 
   test('over a range end now and begin so many steps before', async () => {
     const { source, requests, answer } = sourceOf('central', 'http://thanos/prefix/');
-    const prometheus = createPrometheusClient(
-      { shared: () => undefined, asked: () => undefined },
-      () => 1_700_000_000_123,
-    );
+    const prometheus = createPrometheusClient(silent, () => 1_700_000_000_123);
     const asked = prometheus.queryRange(source, 'a + b', { steps: 15, stepSeconds: 0.5 }, signal());
     await turn();
     expect(requests[0]?.url.href).toBe('http://thanos/prefix/api/v1/query_range');
@@ -85,7 +83,7 @@ describe('queries to Prometheus', () => {
   test('over one range share an answer though the clock goes on; those over another, and instant ones, have their own', async () => {
     const { source, requests, answer } = sourceOf('central', 'http://thanos');
     let now = 0;
-    const prometheus = createPrometheusClient({ shared: () => undefined, asked: () => undefined }, () => (now += 1000));
+    const prometheus = createPrometheusClient(silent, () => (now += 1000));
     const ask = (steps: number) => prometheus.queryRange(source, 'up', { steps, stepSeconds: 1 }, signal());
     const all = [ask(15), ask(15), ask(30), prometheus.query(source, 'up', signal())];
     await turn();
@@ -98,13 +96,10 @@ describe('queries to Prometheus', () => {
     await Promise.all(all);
   });
 
-  test('V1: a token that cannot be read is a fault, and nothing is sent', async () => {
+  test('V1: a source whose files cannot be used is not asked', async () => {
     const { source, requests } = sourceOf('central', 'http://thanos');
-    source.headers = () => Promise.reject(new Error('ENOENT /secret/path'));
-    expect(await client().query(source, 'up', signal())).toEqual({
-      ok: false,
-      fault: { reason: 'Unreachable', message: 'the bearer token of the source could not be read' },
-    });
+    source.credentials = async () => failure('Unreachable', 'the source central was not asked: caFile cannot be read');
+    expect(await client().query(source, 'up', signal())).toMatchObject({ fault: { reason: 'Unreachable' } });
     expect(requests).toHaveLength(0);
   });
 

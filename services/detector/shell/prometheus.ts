@@ -1,8 +1,9 @@
 /** Queries to Prometheus, or to anything with its API: instant ones, and ones over a range. */
-import { failure, type Result } from '../core/answer.ts';
+import { failure, success, type Fault, type Result } from '../core/answer.ts';
 import type { Destination } from '../core/address.ts';
 import { readMatrix, readVector, type Matrix, type Vector } from '../core/prometheus-answer.ts';
 import type { Outbound } from './outbound.ts';
+import { createRests } from './rests.ts';
 import { createSharedFlights, type SharedFlights } from './shared-flights.ts';
 
 export interface Source {
@@ -10,8 +11,11 @@ export interface Source {
   name?: string;
   destination: Destination;
   outbound: Outbound;
-  /** Of each request, read anew: a token in a file is exchanged while we run. Throws where it cannot be read. */
-  headers?: () => Promise<Record<string, string>>;
+  /**
+   * Headers of each request, from files that may have been exchanged since the last one; a fault where one cannot be used. Undefined of
+   * a source without credentials.
+   */
+  credentials?: () => Promise<Result<Record<string, string>>>;
   timeoutMilliseconds?: number;
 }
 
@@ -30,6 +34,8 @@ export interface PrometheusObserver {
   shared(): void;
   /** One request to a source ended, well or with the reason. */
   asked(seconds: number, result: string): void;
+  /** A source rests because of `fault`, or, undefined, is back. */
+  turned(source: Source, fault: Fault | undefined): void;
 }
 
 interface Question<T> {
@@ -39,23 +45,42 @@ interface Question<T> {
   read(status: number, text: string): Result<T>;
 }
 
+const PROBE_TIMEOUT_MILLISECONDS = 5000;
+
 /** `now`: milliseconds since 1970; a range is asked for by the clock of this machine. */
 export function createPrometheusClient(observer: PrometheusObserver, now = () => Date.now()): PrometheusClient {
   const instant = createSharedFlights<Result<Vector>>(() => observer.shared());
   const ranges = createSharedFlights<Result<Matrix>>(() => observer.shared());
 
-  async function ask<T>(source: Source, { path, read, fields }: Question<T>, signal: AbortSignal): Promise<Result<T>> {
-    let headers: Record<string, string> = {};
-    try {
-      headers = (await source.headers?.()) ?? {};
-    } catch {
-      return failure('Unreachable', 'the bearer token of the source could not be read');
-    }
+  const trivial: Question<Vector> = {
+    path: '/api/v1/query',
+    fields: () => ({ query: 'vector(1)' }),
+    read: readVector,
+  };
+  const rests = createRests<Source>(
+    (source) => ask(source, trivial, AbortSignal.timeout(PROBE_TIMEOUT_MILLISECONDS), () => undefined),
+    { turned: (source, fault) => observer.turned(source, fault) },
+    () => performance.now(),
+  );
+
+  async function ask<T>(
+    source: Source,
+    { path, read, fields }: Question<T>,
+    signal: AbortSignal,
+    onAnswer: (result: Result<T>) => void,
+  ): Promise<Result<T>> {
+    const credentials = (await source.credentials?.()) ?? success({});
+    // It was not asked, so it did not fail either: no rest mends a file.
+    if (!credentials.ok) return credentials;
     const base = source.destination.url.href.replace(/\/+$/, '');
     const answer = await source.outbound.send(source.destination.via, {
       method: 'POST',
       url: new URL(`${base}${path}`),
-      headers: { ...headers, accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+      headers: {
+        ...credentials.value,
+        accept: 'application/json',
+        'content-type': 'application/x-www-form-urlencoded',
+      },
       body: new URLSearchParams(fields()).toString(),
       signal:
         source.timeoutMilliseconds === undefined
@@ -63,7 +88,9 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
           : AbortSignal.any([signal, AbortSignal.timeout(source.timeoutMilliseconds)]),
       peer: 'Prometheus',
     });
-    return answer.ok ? read(answer.value.status, answer.value.text) : answer;
+    const result = answer.ok ? read(answer.value.status, answer.value.text) : answer;
+    onAnswer(result);
+    return result;
   }
 
   async function share<T>(
@@ -74,10 +101,14 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
     signal: AbortSignal,
   ): Promise<Result<T>> {
     // By name too: two sources may be one address with the credentials of different tenants.
-    const key = JSON.stringify([source.name, source.destination.via, source.destination.url.href, ...asked]);
+    const ofSource = [source.name, source.destination.via, source.destination.url.href];
+    const key = JSON.stringify([...ofSource, ...asked]);
+    const sourceKey = JSON.stringify(ofSource);
+    const rest = await rests.admit(sourceKey, signal);
+    if (rest !== undefined) return { ok: false, fault: rest };
     const timed = async (until: AbortSignal) => {
       const started = performance.now();
-      const result = await ask(source, question, until);
+      const result = await ask(source, question, until, (heard) => rests.heard(sourceKey, source, heard));
       observer.asked((performance.now() - started) / 1000, result.ok ? 'ok' : result.fault.reason);
       return result;
     };

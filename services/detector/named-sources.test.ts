@@ -1,0 +1,449 @@
+/** Sources of an operator, over real TLS and HTTP: who they are, who we are, what changes while we run, and what one of them does to the others. */
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import { mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import type { AddressInfo, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { setTimeout } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { readConfig } from '@kubervisor/runtime/config';
+import { createLogger } from '@kubervisor/runtime/logs';
+import { createMetrics } from '@kubervisor/runtime/metrics';
+import { evaluationResponse, type EvaluationResponse } from '@kubervisor/shared/detection/service';
+import { createAuthority, type Authority } from '@kubervisor/testing/servers/certificates';
+import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
+
+const SECRET = 's3cret';
+let folder: string;
+let service: DetectorService | undefined;
+let lines: string[];
+const closers: (() => Promise<unknown> | unknown)[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sources-'));
+  lines = [];
+});
+afterEach(async () => {
+  await service?.stop();
+  service = undefined;
+  for (const close of closers.splice(0).reverse()) await close();
+  await rm(folder, { recursive: true });
+});
+
+const put = (name: string, content: string) => writeFile(join(folder, name), content);
+const vector = JSON.stringify({
+  status: 'success',
+  data: { resultType: 'vector', result: [{ metric: { pod: 'cart-1' }, value: [0, '9'] }] },
+});
+const answerVector: RequestListener = (request, response) => {
+  request.resume();
+  response.end(vector);
+};
+
+async function listenOn<S extends Server | TlsServer>(server: S, port = 0): Promise<number> {
+  const sockets = new Set<Socket>();
+  for (const event of ['connection', 'secureConnection'] as const) {
+    server.on(event, (socket: Socket) => sockets.add(socket));
+  }
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  closers.push(async () => {
+    for (const socket of sockets) socket.destroy();
+    if (server.listening) await new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function start(...sources: object[]): Promise<DetectorService> {
+  await put('sources.yaml', JSON.stringify({ sources }));
+  service = await createDetectorService(
+    readConfig(detectorConfig, { DETECTOR_SOURCES: join(folder, 'sources.yaml') }),
+    {
+      log: createLogger('detector', 'debug', 'detector-1', { write: (line) => void lines.push(line) }),
+      metrics: createMetrics('detector'),
+      names: { service: async () => ({ addresses: [], alias: false }), host: async () => [] },
+    },
+  );
+  await service.server.listen({ host: '127.0.0.1', port: 0 });
+  return service;
+}
+
+async function ask(source: string, promQL = 'up', timeoutMilliseconds = 5000): Promise<EvaluationResponse> {
+  const payload = {
+    apiVersion: 'detector.kubervisor.io/v1',
+    evaluationId: 'round-1',
+    timeoutMilliseconds,
+    service: { namespace: 'shop', name: 'cart' },
+    breaker: 'errors',
+    pods: [{ name: 'cart-1', uid: 'u1' }],
+    kind: 'threshold',
+    detector: { prometheusService: source, promQL, podNamekey: 'pod', max: 5 },
+  };
+  const answer = await service?.server.inject({ method: 'POST', url: '/v1/verdicts', payload });
+  const response = evaluationResponse.parse(answer?.json());
+  expect(JSON.stringify(response)).not.toContain(SECRET);
+  return response;
+}
+const judged = { verdicts: [{ pod: 'cart-1', outcome: 'anomalous' }] };
+const unreachable = (message: string) => ({ verdicts: [], error: { reason: 'Unreachable', message } });
+const readiness = async () =>
+  (await service?.server.inject('/readyz'))?.json<{ ready: boolean; checks: Record<string, string> }>();
+const stateOf = async (source: string) => {
+  const text = (await service?.server.inject('/metrics'))?.body ?? '';
+  const found = [...text.matchAll(/^kubervisor_detector_sources_count\{source="(.*)",state="(.*)"\} 1$/gm)];
+  return found.filter(([, name]) => name === source).map(([, , state]) => state);
+};
+
+describe('TLS', () => {
+  let authority: Authority;
+  let asked: { client: string | undefined }[];
+  let server: TlsServer;
+  let url: string;
+
+  async function serve(options: object = {}): Promise<void> {
+    const { cert, key } = authority.issue('thanos', ['127.0.0.1']);
+    server = createTlsServer({ cert, key, ca: authority.ca, ...options }, (request, response) => {
+      asked.push({ client: (request.socket as TLSSocket).getPeerCertificate().subject?.CN as string | undefined });
+      // So that each query makes a connection of its own, with what the files hold at that moment.
+      response.setHeader('connection', 'close');
+      answerVector(request, response);
+    });
+    url = `https://127.0.0.1:${await listenOn(server)}`;
+  }
+  const clientFiles = async (name: string, from = authority) => {
+    const { cert, key } = from.issue(name);
+    await Promise.all([put('client.crt', cert), put('client.key', key)]);
+  };
+  const withClient = { caFile: 'ca.crt', certFile: 'client.crt', keyFile: 'client.key' };
+
+  beforeEach(async () => {
+    asked = [];
+    authority = createAuthority();
+    await put('ca.crt', authority.ca);
+  });
+
+  test('a source is who its certificate says, by the authority of the file', async () => {
+    await serve();
+    await start({ name: 'central', url, caFile: 'ca.crt' });
+    expect(await ask('central')).toMatchObject(judged);
+  });
+
+  test('one of another authority, or with another name, is not asked; nothing of its certificate is seen', async () => {
+    const other = createAuthority(SECRET);
+    const named = other.issue(SECRET, ['127.0.0.1']);
+    await serve(named);
+    await start({ name: 'stranger', url, caFile: 'ca.crt' }, { name: 'public', url });
+    for (const name of ['stranger', 'public']) {
+      expect((await ask(name)).error?.reason).toBe('Unreachable');
+    }
+    server.setSecureContext(authority.issue(SECRET, [`${SECRET}.example`]));
+    expect((await ask('stranger')).error).toEqual({
+      reason: 'Unreachable',
+      message: 'no connection to Prometheus (ERR_TLS_CERT_ALTNAME_INVALID)',
+    });
+    expect(asked).toEqual([]);
+    expect(lines.join('')).not.toContain(SECRET);
+  });
+
+  test('we are who our certificate says, by the files of the moment: they are exchanged without a restart', async () => {
+    await serve({ requestCert: true, rejectUnauthorized: true });
+    await clientFiles('first');
+    await start({ name: 'central', url, ...withClient }, { name: 'anonymous', url, caFile: 'ca.crt' });
+    expect(await ask('central')).toMatchObject(judged);
+    await clientFiles('second');
+    expect(await ask('central')).toMatchObject(judged);
+    expect(asked).toEqual([{ client: 'first' }, { client: 'second' }]);
+    expect((await ask('anonymous')).error?.reason).toBe('Unreachable');
+    // Of an authority that the source does not know: refused, until it is exchanged again.
+    await clientFiles('third', createAuthority());
+    expect((await ask('central')).error?.reason).toBe('Unreachable');
+    await clientFiles('fourth');
+    expect(await ask('central')).toMatchObject(judged);
+  });
+
+  test('authority and certificate of the source are exchanged together: the next query trusts the new one alone', async () => {
+    await serve();
+    await start({ name: 'central', url, caFile: 'ca.crt' });
+    expect(await ask('central')).toMatchObject(judged);
+    const next = createAuthority();
+    server.setSecureContext(next.issue('thanos', ['127.0.0.1']));
+    expect((await ask('central')).error?.reason).toBe('Unreachable');
+    // As the kubelet exchanges the files of a Secret: a link is renamed.
+    await put('next.crt', next.ca);
+    await symlink('next.crt', join(folder, 'link'));
+    await rename(join(folder, 'link'), join(folder, 'ca.crt'));
+    expect(await ask('central')).toMatchObject(judged);
+  });
+
+  test('a kept connection of the old identity is not used again', async () => {
+    await serve({ requestCert: true, rejectUnauthorized: true });
+    server.removeAllListeners('request');
+    server.on('request', (request: IncomingMessage, response) => {
+      asked.push({ client: (request.socket as TLSSocket).getPeerCertificate().subject.CN as string });
+      answerVector(request, response);
+    });
+    let connections = 0;
+    server.on('secureConnection', () => (connections += 1));
+    await clientFiles('first');
+    await start({ name: 'central', url, ...withClient });
+    for (const promQL of ['a', 'b']) expect(await ask('central', promQL)).toMatchObject(judged);
+    expect(connections).toBe(1);
+    await clientFiles('second');
+    expect(await ask('central', 'c')).toMatchObject(judged);
+    expect(asked.map(({ client }) => client)).toEqual(['first', 'first', 'second']);
+  });
+
+  test.each([
+    ['certFile holds no certificate in PEM', 'client.crt', SECRET],
+    ['keyFile holds no key in PEM without a passphrase', 'client.key', SECRET],
+    ['caFile holds no certificate in PEM', 'ca.crt', SECRET],
+  ])(
+    '%s: that source alone is not asked, which readiness, metrics, log and status tell, until it is mended',
+    async (problem, name, content) => {
+      await serve();
+      await clientFiles('us');
+      await put('other.crt', authority.ca);
+      const good = await readFile(join(folder, name), 'utf8');
+      await put(name, content);
+      await start({ name: 'central', url, ...withClient }, { name: 'other', url, caFile: 'other.crt' });
+      expect(await ask('central')).toMatchObject(unreachable(`the source central was not asked: ${problem}`));
+      expect(await ask('other')).toMatchObject(judged);
+      expect(await readiness()).toEqual({ ready: true, checks: { http: 'ok', 'source central': problem } });
+      expect([await stateOf('central'), await stateOf('other')]).toEqual([['unusable'], ['well']]);
+      expect(lines.filter((line) => line.includes(problem) && line.includes('cannot be used'))).toHaveLength(1);
+      await put(name, good);
+      expect(await ask('central')).toMatchObject(judged);
+      expect(await readiness()).toEqual({ ready: true, checks: { http: 'ok' } });
+      expect(await stateOf('central')).toEqual(['well']);
+      expect(lines.join('')).not.toContain(SECRET);
+    },
+  );
+});
+
+const EVERY_TIMER = [
+  'Date',
+  'hrtime',
+  'nextTick',
+  'performance',
+  'queueMicrotask',
+  'setImmediate',
+  'setInterval',
+  'setTimeout',
+] as const;
+
+describe('who we say we are', () => {
+  let asked: IncomingMessage['headers'][];
+  let url: string;
+  beforeEach(async () => {
+    asked = [];
+    url = `http://127.0.0.1:${await listenOn(
+      createServer((request, response) => {
+        asked.push(request.headers);
+        answerVector(request, response);
+      }),
+    )}`;
+  });
+  const authorizations = () => asked.map(({ authorization }) => authorization);
+
+  test('a bearer token is the one that its file holds at the moment; where that is missing the source is not asked, and the others are', async () => {
+    await put('token', `${SECRET}-1\n`);
+    await start({ name: 'central', url, bearerTokenFile: 'token' }, { name: 'open', url });
+    expect(await ask('central')).toMatchObject(judged);
+    await put('token', `${SECRET}-2`);
+    expect(await ask('central')).toMatchObject(judged);
+    await rm(join(folder, 'token'));
+    const problem = 'bearerTokenFile cannot be read (ENOENT)';
+    expect(await ask('central')).toMatchObject(unreachable(`the source central was not asked: ${problem}`));
+    expect(await ask('open')).toMatchObject(judged);
+    expect(authorizations()).toEqual([`Bearer ${SECRET}-1`, `Bearer ${SECRET}-2`, undefined]);
+    expect((await readiness())?.checks).toMatchObject({ 'source central': problem });
+    expect(lines.join('')).not.toContain(SECRET);
+  });
+
+  test('a file is looked at also while nobody asks, so that readiness tells of it', async () => {
+    await put('token', SECRET);
+    jest.useFakeTimers({ doNotFake: EVERY_TIMER.filter((one) => one !== 'setInterval') });
+    try {
+      await start({ name: 'central', url, bearerTokenFile: 'token' });
+      await rm(join(folder, 'token'));
+      jest.advanceTimersByTime(10_000);
+      let checks: Record<string, string> = {};
+      while (checks['source central'] === undefined) {
+        await setTimeout(5);
+        checks = (await readiness())?.checks ?? {};
+      }
+      expect(checks['source central']).toBe('bearerTokenFile cannot be read (ENOENT)');
+      expect(asked).toEqual([]);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test('basic auth and headers, both of each query', async () => {
+    await put('password', `${SECRET}\n`);
+    await start({
+      name: 'central',
+      url,
+      headers: { 'X-Scope-OrgID': 'shop' },
+      basicAuth: { username: 'kubervisor', passwordFile: 'password' },
+    });
+    expect(await ask('central')).toMatchObject(judged);
+    expect(asked[0]).toMatchObject({
+      'x-scope-orgid': 'shop',
+      authorization: `Basic ${Buffer.from(`kubervisor:${SECRET}`).toString('base64')}`,
+    });
+  });
+
+  test('credentials stay with their source: a redirect takes them nowhere', async () => {
+    await put('token', SECRET);
+    const redirecting = await listenOn(
+      createServer((_request, response) => response.writeHead(307, { location: `${url}/api/v1/query` }).end()),
+    );
+    await start({ name: 'central', url: `http://127.0.0.1:${redirecting}`, bearerTokenFile: 'token' });
+    expect((await ask('central')).error?.reason).toBe('BadStatus');
+    expect(asked).toEqual([]);
+  });
+});
+
+describe('how much', () => {
+  test('no more queries at once than a source takes; the others wait for a place, at most until their deadline', async () => {
+    const waiting: (() => void)[] = [];
+    let most = 0;
+    let seen: (() => void) | undefined;
+    const port = await listenOn(
+      createServer((request, response) => {
+        waiting.push(() => answerVector(request, response));
+        most = Math.max(most, waiting.length);
+        seen?.();
+      }),
+    );
+    const arrived = async (count: number) => {
+      while (waiting.length < count) await new Promise<void>((resolve) => (seen = resolve));
+    };
+    await start({ name: 'narrow', url: `http://127.0.0.1:${port}`, concurrency: 2 });
+    const three = ['a', 'b', 'c'].map((promQL) => ask('narrow', promQL, 20_000));
+    await arrived(2);
+    expect((await ask('narrow', 'd', 150)).error?.reason).toBe('Timeout');
+    expect(waiting).toHaveLength(2);
+    waiting.splice(0).forEach((answer) => answer());
+    await arrived(1);
+    waiting.splice(0).forEach((answer) => answer());
+    for (const answer of await Promise.all(three)) expect(answer).toMatchObject(judged);
+    expect(most).toBe(2);
+  });
+
+  test('identical queries under way are asked once; whose deadline ends first ends alone', async () => {
+    let queries = 0;
+    let answer: (() => void) | undefined;
+    let seen: (() => void) | undefined;
+    const arrived = new Promise<void>((resolve) => (seen = resolve));
+    const port = await listenOn(
+      createServer((request, response) => {
+        queries += 1;
+        answer = () => answerVector(request, response);
+        seen?.();
+      }),
+    );
+    await start({ name: 'central', url: `http://127.0.0.1:${port}` });
+    const patient = ask('central', 'up', 20_000);
+    await arrived;
+    const [first, second] = await Promise.all([ask('central', 'up', 100), ask('central', 'up', 150)]);
+    expect([first.error?.reason, second.error?.reason]).toEqual(['Timeout', 'Timeout']);
+    answer?.();
+    expect(await patient).toMatchObject(judged);
+    expect(queries).toBe(1);
+  });
+
+  test("a source's own time-out is shorter than that of a patient breaker", async () => {
+    const port = await listenOn(createServer(() => undefined));
+    await start({ name: 'central', url: `http://127.0.0.1:${port}`, timeoutSeconds: 0.2 });
+    expect((await ask('central', 'up', 25_000)).error?.reason).toBe('Timeout');
+  });
+});
+
+describe('a source that keeps failing', () => {
+  test('W7: is given a rest, which status, readiness, metrics and log tell; the others are asked as before, and it comes back by itself', async () => {
+    let queries: string[] = [];
+    let down = true;
+    const central = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        queries.push(new URLSearchParams(body).get('query') ?? '');
+        if (down) response.writeHead(503).end(SECRET);
+        else response.end(vector);
+      });
+    });
+    const url = `http://127.0.0.1:${await listenOn(central)}`;
+    const other = `http://127.0.0.1:${await listenOn(createServer(answerVector))}`;
+    await start({ name: 'central', url }, { name: 'other', url: other });
+
+    for (let n = 0; n < 5; n++) expect((await ask('central')).error?.reason).toBe('BadStatus');
+    while ((await ask('central')).error?.reason !== 'SourceResting') await setTimeout(10);
+    expect((await ask('central')).error).toEqual({
+      reason: 'SourceResting',
+      message:
+        'the source failed 5 times in a row; every 5 s it is asked vector(1), until it answers (last: BadStatus, Prometheus answered 503)',
+    });
+    expect(await ask('other')).toMatchObject(judged);
+    expect(await readiness()).toEqual({
+      ready: true,
+      checks: { http: 'ok', 'source central': 'resting: BadStatus, Prometheus answered 503' },
+    });
+    expect([await stateOf('central'), await stateOf('other')]).toEqual([['resting'], ['well']]);
+
+    const before = queries.length;
+    for (let n = 0; n < 20; n++) await ask('central', `query ${n}`);
+    // While it rests at most the trivial question reaches it, should 5 s have passed.
+    expect(queries.slice(before).filter((query) => query !== 'vector(1)')).toEqual([]);
+
+    queries = [];
+    down = false;
+    let answer = await ask('central');
+    while (answer.error?.reason === 'SourceResting') {
+      await setTimeout(50);
+      answer = await ask('central');
+    }
+    expect(answer).toMatchObject(judged);
+    expect(queries).toEqual(['vector(1)', 'up']);
+    expect(await readiness()).toEqual({ ready: true, checks: { http: 'ok' } });
+    expect(await stateOf('central')).toEqual(['well']);
+    const turns = lines.map((line) => JSON.parse(line) as { msg: string; source?: string });
+    expect(turns.filter(({ source }) => source === 'central').map(({ msg }) => msg)).toEqual([
+      'the source is given a rest',
+      'the rest of the source is over',
+    ]);
+  });
+
+  test('slow queries of one resource do not take a source from the others that is well', async () => {
+    const port = await listenOn(
+      createServer((request, response) => {
+        let body = '';
+        request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        request.on('end', () => {
+          if (!body.includes('slow')) response.end(vector);
+        });
+      }),
+    );
+    await start({ name: 'central', url: `http://127.0.0.1:${port}` });
+    for (let turn = 0; turn < 3; turn++) {
+      const slow = Array.from({ length: 10 }, (_, n) => ask('central', `slow_${n}`, 100));
+      for (const { error } of await Promise.all(slow)) expect(error?.reason).toBe('Timeout');
+      expect(await ask('central')).toMatchObject(judged);
+    }
+    expect(lines.join('')).not.toContain('given a rest');
+  });
+
+  test('of those that resources name by address it is counted how many rest', async () => {
+    await start();
+    for (let n = 0; n < 6; n++) await ask('prometheus.nowhere');
+    let answer = await ask('prometheus.nowhere');
+    while (answer.error?.reason !== 'SourceResting') {
+      await setTimeout(10);
+      answer = await ask('prometheus.nowhere');
+    }
+    expect(await stateOf('')).toEqual(['resting']);
+    expect((await readiness())?.checks).toEqual({ http: 'ok' });
+  });
+});
