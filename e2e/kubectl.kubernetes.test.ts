@@ -1,10 +1,16 @@
 /** The plug-in in the hands of somebody who runs a fleet: the released file, on a cluster in which Kubervisor is at work. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { explainView } from '../apps/kubectl/core/explain.ts';
+import { COMMANDS } from '../apps/kubectl/commands.ts';
+import { ROLES } from '../apps/kubectl/rights.ts';
 import { actionView, getView, listView, versionView, type ActionView } from '../apps/kubectl/core/views.ts';
 import { history } from '@kubervisor/shared/events/history';
+import { kubeconfigWithToken } from '@kubervisor/testing/kubernetes/kubeconfig';
+import { pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import { LABEL } from '@kubervisor/shared/pods/keys';
-import { controllerService, endCommands, plugin } from './fixtures/kubectl.ts';
+import { controllerService, endCommands, kubervisor, plugin, ROOT } from './fixtures/kubectl.ts';
 import { given as givenIn } from './fixtures/given.ts';
 import { then as thenIn } from './fixtures/then.ts';
 import { when as whenIn } from './fixtures/when.ts';
@@ -24,8 +30,10 @@ beforeAll(async () => {
   then = thenIn(world);
   kubectl = plugin(world);
 }, 120_000);
+const cleanups: (() => unknown)[] = [];
 afterAll(async () => {
   endCommands();
+  for (const cleanup of cleanups) await cleanup();
   await world?.stop();
 }, 60_000);
 
@@ -180,3 +188,60 @@ test('Then version tells of the plug-in, the API server, the definition, and wha
     problems: [],
   });
 }, 30_000);
+
+/** An account with the rights that the page names, and no more; the simulator knows no rights. */
+async function account(): Promise<string> {
+  if (world.cluster.kind === 'sandbox') return world.cluster.kubeconfig;
+  const { api } = world.kubernetes;
+  const { namespace } = world;
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  await api.request('POST', pathIn('/api/v1/serviceaccounts', namespace), { body: { metadata: { name: 'person' } } });
+  for (const role of ROLES) {
+    const name = `${role.metadata.name}-${namespace}`;
+    await api.request('POST', `${rbac}/clusterroles`, { body: { ...role, metadata: { name } } });
+    const body = {
+      metadata: { name },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+      subjects: [{ kind: 'ServiceAccount', name: 'person', namespace }],
+    };
+    // `list -A` and the definition are of the whole cluster.
+    const whole = ['kubervisor-viewer', 'kubervisor-definition'].includes(role.metadata.name);
+    await api.request('POST', whole ? `${rbac}/clusterrolebindings` : pathIn(`${rbac}/rolebindings`, namespace), {
+      body,
+    });
+  }
+  const { status } = await api.request<{ status: { token: string } }>(
+    'POST',
+    pathIn('/api/v1/serviceaccounts', namespace, 'person', 'token'),
+    { body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} } },
+  );
+  const { file, remove } = kubeconfigWithToken(status.token, world.cluster.kubeconfig);
+  cleanups.push(remove, async () => {
+    for (const role of ROLES) {
+      const name = `${role.metadata.name}-${namespace}`;
+      await api.request('DELETE', `${rbac}/clusterroles/${name}`);
+      await api.request('DELETE', `${rbac}/clusterrolebindings/${name}`).catch(() => undefined);
+    }
+  });
+  return file;
+}
+
+test('Every command of docs/kubectl.md does what it says, in its order, with the rights that the page names', async () => {
+  const page = readFileSync(join(ROOT, 'docs/kubectl.md'), 'utf8');
+  const lines = [...page.matchAll(/```sh\n([^`]*)```/g)]
+    .flatMap(([, block = '']) => block.split('\n'))
+    .filter((line) => line.startsWith('kubectl kubervisor'))
+    .map((line) => line.replace(/ # .*/, ''));
+  for (const name of Object.keys(COMMANDS).filter((one) => one !== 'list'))
+    expect(lines.some((line) => line.startsWith(`kubectl kubervisor ${name}`))).toBe(true);
+  const KUBECONFIG = await account();
+  const system = ['history', 'version'];
+  for (const line of lines) {
+    const words = line.replace('cart-7d9c5b8-x2x4v', sick).replace('slow', 'plugin').split(' ').slice(2);
+    if (words[0] === 'history' && world.cluster.answersFor === undefined) continue;
+    const more = system.includes(words[0] ?? '') ? ['--system-namespace', world.namespace] : [];
+    const said = await kubervisor([...words, ...more, '-n', world.namespace], { KUBECONFIG });
+    expect({ line, ...said }).toMatchObject({ line, status: 0, out: expect.stringMatching(/./) });
+    expect(said.out).not.toMatch(/Not seen|could not be looked at|\u001b/);
+  }
+}, 180_000);

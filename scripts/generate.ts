@@ -23,6 +23,8 @@ import {
   valuesYaml,
 } from './chart.ts';
 import { dashboard } from './dashboard.ts';
+import { krewManifest, NO_CHECKSUM, RELEASES } from '../apps/kubectl/krew.ts';
+import { kubectlPage } from '../apps/kubectl/page.ts';
 import { lifeCyclePage } from './life-cycle-page.ts';
 import { configurationPage, metricsPage } from './operator-pages.ts';
 
@@ -58,6 +60,12 @@ const GENERATED: readonly Generated[] = [
   { path: `${CHART}/files/release-rights.json`, content: () => json(releaseRightsFile()) },
   { path: 'docs/detectors/openapi.json', content: () => json(detectorOpenApi()) },
   { path: 'deploy/k8s/dashboards/kubervisor.json', content: () => json(dashboard()) },
+  { path: 'docs/kubectl.md', content: () => markdown(kubectlPage()) },
+  {
+    path: 'deploy/krew/kubervisor.yaml',
+    content: () =>
+      `# Generated from apps/kubectl by npm run generate; do not edit. Of a release: npm run release -w apps/kubectl.\n${yaml(krewManifest(NO_CHECKSUM, RELEASES))}`,
+  },
   { path: 'docs/life-cycle.md', content: () => markdown(lifeCyclePage()) },
   { path: 'docs/detectors/conformance.md', content: () => markdown(conformancePage()) },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
