@@ -58,13 +58,13 @@ test('colours where they are asked for, and columns that stand under their heads
   const rows = viewPods(fleet, resource(), NOW);
   const colored = printPods(rows, { ...plain, colored: true });
   expect(colored).toContain('\u001b[');
-   
+
   expect(colored.replace(/\u001b\[\d+m/g, '')).toBe(printPods(rows, plain));
 });
 
 test('what others wrote does not steer the terminal', () => {
   const evil = viewPods([pod('a\u001b[2J\nb')], resource(), NOW);
-   
+
   expect(printPods(evil, plain)).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
 });
 
