@@ -21,7 +21,8 @@ COPY . .
 ARG SERVICE
 RUN folder="services/${SERVICE:?name it: --build-arg SERVICE=controller}"; \
     if [ ! -e "$folder/main.ts" ]; then folder="apps/$SERVICE"; fi; \
-    node --conditions=source scripts/bundle.ts "$folder" && mkdir /app && cp "$folder/dist/main.js" /app/main.mjs
+    node --conditions=source scripts/bundle.ts "$folder" && mkdir /app && \
+    for file in "$folder"/dist/*.js; do cp "$file" "/app/$(basename "$file" .js).mjs"; done
 
 FROM ${BASE}
 ARG SERVICE

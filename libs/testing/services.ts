@@ -3,8 +3,8 @@
  * for each test process, so that no test ever runs yesterday's code.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { bundle } from '../../scripts/bundle.ts';
+import { basename, join, resolve } from 'node:path';
+import { bundle, workersOf } from '../../scripts/bundle.ts';
 import { guardFolder, makeFolder, removeFolder, startChild, type Child } from './servers/child.ts';
 
 export const SERVICES = ['controller', 'breaker', 'activator', 'detector'] as const;
@@ -18,8 +18,11 @@ function bundled(): Promise<string> {
   bundles ??= (async () => {
     const folder = makeFolder('services');
     guardFolder(folder);
-    const mains = SERVICES.map((name) => [name, join(root, 'services', name, 'main.ts')]);
-    await bundle(Object.fromEntries(mains), folder, '.mjs');
+    const files = SERVICES.map((name) => join(root, 'services', name)).flatMap((service) => [
+      [basename(service), join(service, 'main.ts')],
+      ...workersOf(service),
+    ]);
+    await bundle(Object.fromEntries(files) as Record<string, string>, folder, '.mjs');
     return folder;
   })();
   return bundles;

@@ -19,6 +19,7 @@ import { createProviders } from './providers.ts';
 import { createCustomServiceClient } from './shell/custom-service.ts';
 import { systemNames, type Names } from './shell/names.ts';
 import { createOutbound } from './shell/outbound.ts';
+import { createParameterChecks } from './shell/parameter-checks.ts';
 import { createPluginClient } from './shell/plugin.ts';
 import { createPluginInfo } from './shell/plugin-info.ts';
 import { createPrometheusClient } from './shell/prometheus.ts';
@@ -58,6 +59,7 @@ export async function createDetectorService(
   const states = createSourceStates(log, (source, state, count) => counters.sources.set({ source, state }, count));
   const sources = await loadSources(config.DETECTOR_SOURCES, names, parsed.allow, states.files);
   const outbound = createOutbound(names, parsed.allow);
+  const checks = createParameterChecks();
   const asked = (source: string) => (seconds: number, result: string) =>
     counters.sourceRequests.observe({ source, result }, seconds);
   const providers = createProviders({
@@ -68,7 +70,7 @@ export async function createDetectorService(
     }),
     customService: createCustomServiceClient(outbound, asked('customService')),
     plugin: createPluginClient(outbound, asked('detector')),
-    pluginInfo: createPluginInfo(outbound, () => performance.now()),
+    pluginInfo: createPluginInfo(outbound, checks, () => performance.now()),
     resolver: createResolver({ allow: parsed.allow, clusterDomain: config.CLUSTER_DOMAIN }, sources, outbound),
   });
 
@@ -133,6 +135,7 @@ export async function createDetectorService(
     async stop() {
       clearInterval(looks);
       await server.close();
+      await checks.close();
       for (const one of [outbound, ...[...sources.values()].map((source) => source.outbound)]) one.close();
     },
   };

@@ -1,6 +1,11 @@
-import { expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Outbound } from './outbound.ts';
+import { createParameterChecks, type ParameterChecks } from './parameter-checks.ts';
 import { createPluginInfo } from './plugin-info.ts';
+
+let checks: ParameterChecks;
+beforeAll(() => void (checks = createParameterChecks()));
+afterAll(() => checks.close());
 
 const base = { via: 'service' as const, url: new URL('http://judge.shop.svc.cluster.local/') };
 
@@ -18,7 +23,7 @@ function plugin() {
     },
     close: () => undefined,
   };
-  const info = createPluginInfo(outbound, () => state.now);
+  const info = createPluginInfo(outbound, checks, () => state.now);
   const check = async (limit: unknown) => {
     const result = await info.check(base, { limit }, state.now + 1000);
     return result.ok ? result.value : result.fault.reason;

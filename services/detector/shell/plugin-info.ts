@@ -2,12 +2,13 @@
  * What a plug-in says of itself (`GET /v1/info`), to check the parameters of a resource before the plug-in is asked for verdicts. Only a
  * mismatch is an error: where the plug-in cannot tell its schema, it is asked all the same and status warns that nothing was checked.
  */
-import { checkParameters, type CheckedParameters } from '@kubervisor/runtime/plugin-parameters';
+import type { CheckedParameters } from '@kubervisor/runtime/plugin-parameters';
 import { MAX_INFO_LENGTH, MAX_INFO_MILLISECONDS } from '@kubervisor/shared/detection/contract';
 import { readInfo } from '@kubervisor/shared/detection/plugin-answer';
 import type { Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
 import type { Outbound } from './outbound.ts';
+import type { ParameterChecks } from './parameter-checks.ts';
 import { below } from './plugin.ts';
 
 export interface PluginInfo {
@@ -26,10 +27,10 @@ interface Kept {
   since: number;
   until: number;
   /** By the parameters, as JSON. */
-  checked: Map<string, Result<string[]>>;
+  checked: Map<string, Promise<Result<string[]>>>;
 }
 
-export function createPluginInfo(outbound: Outbound, now: () => number): PluginInfo {
+export function createPluginInfo(outbound: Outbound, checks: ParameterChecks, now: () => number): PluginInfo {
   const kept = new Map<string, Kept>();
 
   function infoOf(base: Destination, deadline: number): Kept {
@@ -59,16 +60,27 @@ export function createPluginInfo(outbound: Outbound, now: () => number): PluginI
         return success([`the parameters were not checked: ${schema.fault.message}`]);
       }
       const key = JSON.stringify(parameters);
-      const before = info.checked.get(key);
-      if (before !== undefined) return before;
-      const result = resultOf(checkParameters(schema.value, parameters));
+      const checking = info.checked.get(key) ?? checks.check(schema.value, parameters).then(resultOf);
+      if (info.checked.size < MAX_KEPT) info.checked.set(key, checking);
+      const late = success(['the parameters were not checked: others are being checked']);
+      const result = await within(checking, Math.max(1, (deadline - now()) / 2), late);
       if (result.ok && result.value.length > 0) expireAfter(KEPT_MILLISECONDS.unknown);
-      if (info.checked.size < MAX_KEPT) info.checked.set(key, result);
       // Whoever mends the plug-in rather than the resource should not wait for long.
       if (!result.ok) expireAfter(KEPT_MILLISECONDS.refused);
       return result;
     },
   };
+}
+
+/** The time that is left is the evaluation's: foreign schemas before this one may take half a second each. */
+async function within<T>(promise: Promise<T>, milliseconds: number, otherwise: T): Promise<T> {
+  const { promise: late, resolve } = Promise.withResolvers<T>();
+  const timer = setTimeout(resolve, milliseconds, otherwise);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function read(outbound: Outbound, { url, via }: Destination, signal: AbortSignal): Promise<Result<Schema>> {
