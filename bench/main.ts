@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { adoption } from './adoption.ts';
 import { atRest } from './at-rest.ts';
+import { detector } from './detector.ts';
 import { judge, judged, tableOf, type Figure, type Report } from './figures.ts';
 import { large } from './large.ts';
 import { latency } from './latency.ts';
@@ -9,7 +10,7 @@ import { massBreak } from './mass-break.ts';
 import { memory } from './memory.ts';
 import { startStage, type Stage } from './stage.ts';
 
-const BENCHES: Readonly<Record<string, (stage: Stage) => Promise<Figure[]>>> = {
+const ON_A_CLUSTER: Readonly<Record<string, (stage: Stage) => Promise<Figure[]>>> = {
   latency,
   adoption,
   'mass-break': massBreak,
@@ -17,14 +18,18 @@ const BENCHES: Readonly<Record<string, (stage: Stage) => Promise<Figure[]>>> = {
   memory,
   large,
 };
+/** These need no Kubernetes. */
+const ALONE: Readonly<Record<string, (stage: Pick<Stage, 'quick' | 'progress'>) => Promise<Figure[]>>> = { detector };
+const NAMES = [...Object.keys(ALONE), ...Object.keys(ON_A_CLUSTER)];
 /** Five thousand pods take minutes to come and to go. */
-const USUAL = Object.keys(BENCHES).filter((name) => name !== 'large');
+const USUAL = NAMES.filter((name) => name !== 'large');
 const SAMPLES = 100;
 const QUICK_SAMPLES = 20;
 
 const HELP = `Usage: npm run bench -- [options] [benchmark …]
 
 Benchmarks (all but large, unless some are named):
+  detector     1000 evaluations a second for fleets of 50, and fleets of 5000: answers, and how long its event loop stands still
   latency      from a verdict to the label "no": fleets of 5, 25, 100 and 1000; the bound: one LIST and one PATCH
   adoption     1000 pods that nobody knew; the bound: as many bare PATCHes, 32 at a time
   mass-break   500 of 1000 pods; the bound: as many bare PATCHes, 32 at a time
@@ -63,9 +68,8 @@ function readArguments(words: string[]) {
   const samples = Number(values.samples ?? (values.quick ? QUICK_SAMPLES : SAMPLES));
   if (!Number.isInteger(samples) || samples < 1 || samples > 10_000)
     throw new UsageError(`--samples ${values.samples}: must be an integer from 1 to 10000`);
-  const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
-  if (unknown.length > 0)
-    throw new UsageError(`"${unknown.join(' ')}": the benchmarks are ${Object.keys(BENCHES).join(', ')}`);
+  const unknown = positionals.filter((name) => !NAMES.includes(name));
+  if (unknown.length > 0) throw new UsageError(`"${unknown.join(' ')}": the benchmarks are ${NAMES.join(', ')}`);
   return { ...values, samples, benches: positionals.length > 0 ? positionals : USUAL };
 }
 
@@ -78,31 +82,34 @@ async function run(): Promise<number> {
     return 0;
   }
   let bench = 'start';
-  const stage = await startStage({
+  const options = {
     samples: args.samples,
     quick: args.quick,
-    progress: (line) => say(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${bench}: ${line}`),
-  });
+    progress: (line: string) => say(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${bench}: ${line}`),
+  };
+  const onCluster = args.benches.some((name) => Object.hasOwn(ON_A_CLUSTER, name));
+  const stage = onCluster ? await startStage(options) : undefined;
   // A second Ctrl-C ends us without waiting; what we started ends with us either way.
-  process.once('SIGINT', () => void stage.stop().finally(() => process.exit(130)));
-  const real = stage.cluster.kind === 'real';
-  if (!real) say('on the simulator: no real API server is at hand (see --help), so these figures do not count');
+  process.once('SIGINT', () => void Promise.resolve(stage?.stop()).finally(() => process.exit(130)));
+  const simulated = stage?.cluster.kind === 'sandbox';
+  if (simulated) say('on the simulator: no real API server is at hand (see --help), so these figures do not count');
   const reports: Report[] = [];
   try {
     for (bench of args.benches) {
-      const measure = BENCHES[bench];
-      if (measure === undefined) continue;
-      const report = { bench, figures: await measure(stage) };
+      const alone = ALONE[bench]?.(options);
+      const figures = await (alone ?? (stage === undefined ? undefined : ON_A_CLUSTER[bench]?.(stage)));
+      if (figures === undefined) continue;
+      const report = { bench, figures };
       reports.push(report);
       if (!args.json) process.stdout.write(`${tableOf(report)}\n\n`);
     }
   } finally {
-    await stage.stop();
+    await stage?.stop();
   }
   if (args.json) {
     const benches = Object.fromEntries(reports.map(({ bench: name, figures }) => [name, judged(figures)]));
-    process.stdout.write(`${JSON.stringify({ apiServer: stage.cluster.kind, benches }, undefined, 2)}\n`);
-  } else if (!real) say('on the simulator: these figures do not count');
+    process.stdout.write(`${JSON.stringify({ apiServer: stage?.cluster.kind, benches }, undefined, 2)}\n`);
+  } else if (simulated) say('on the simulator: these figures do not count');
   const isOver = reports.some(({ figures }) => figures.some((figure) => judge(figure) === 'over'));
   return args.strict && isOver ? 1 : 0;
 }
