@@ -30,7 +30,11 @@ type Progress = Pick<Stage, 'quick' | 'progress'>;
 
 export async function detector({ quick, progress }: Progress): Promise<Figure[]> {
   const seconds = quick ? 3 : SECONDS;
-  const service = await startService('detector', 'bench', { DETECTOR_ALLOW: '127.0.0.1:*', LOG_LEVEL: 'info', NODE_OPTIONS: '' });
+  const service = await startService('detector', 'bench', {
+    DETECTOR_ALLOW: '127.0.0.1:*',
+    LOG_LEVEL: 'info',
+    NODE_OPTIONS: '',
+  });
   const pool = new Pool(service.url, { connections: 256 });
   const small = await startSource(FLEET);
   const large = await startSource(LARGE_FLEET);
