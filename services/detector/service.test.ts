@@ -45,7 +45,7 @@ afterEach(async () => {
 const requestOf = (kind: DetectorKind, detector: unknown, change: Partial<EvaluationRequest> = {}) => ({
   apiVersion: 'detector.kubervisor.io/v1',
   evaluationId: 'round-1',
-  timeoutMilliseconds: 3000,
+  timeoutMilliseconds: 10_000,
   service: { namespace: 'shop', name: 'cart' },
   breaker: 'errors',
   pods: [

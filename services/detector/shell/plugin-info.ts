@@ -19,6 +19,8 @@ export interface PluginInfo {
 /** How long an answer is good: of a plug-in that was replaced, of one that could not say, and of one whose schema refused somebody. */
 const KEPT_MILLISECONDS = { known: 60_000, unknown: 15_000, refused: 5000 };
 const MAX_KEPT = 1000;
+/** Of a long time-out so much is enough for the verdicts themselves: the first check of all waits for its thread to start. */
+const KEPT_FOR_VERDICTS_MILLISECONDS = 1000;
 
 type Schema = Record<string, unknown>;
 
@@ -62,8 +64,9 @@ export function createPluginInfo(outbound: Outbound, checks: ParameterChecks, no
       const key = JSON.stringify(parameters);
       const checking = info.checked.get(key) ?? checks.check(schema.value, parameters).then(resultOf);
       if (info.checked.size < MAX_KEPT) info.checked.set(key, checking);
+      const left = deadline - now();
       const late = success(['the parameters were not checked: others are being checked']);
-      const result = await within(checking, Math.max(1, (deadline - now()) / 2), late);
+      const result = await within(checking, Math.max(1, left / 2, left - KEPT_FOR_VERDICTS_MILLISECONDS), late);
       if (result.ok && result.value.length > 0) expireAfter(KEPT_MILLISECONDS.unknown);
       // Whoever mends the plug-in rather than the resource should not wait for long.
       if (!result.ok) expireAfter(KEPT_MILLISECONDS.refused);
