@@ -77,7 +77,9 @@ export function kubectlPage(): string {
       'pods and breakers, figures and reasons, and no secrets. `kubervisor-definition` in the cluster, for `version`.',
     fenced(
       'yaml',
-      ROLES.map((role) => stringify(role, { compat: 'yaml-1.1', lineWidth: 0, singleQuote: true }).trimEnd()).join('\n---\n'),
+      ROLES.map((role) => stringify(role, { compat: 'yaml-1.1', lineWidth: 0, singleQuote: true }).trimEnd()).join(
+        '\n---\n',
+      ),
     ),
     '',
   ].join('\n\n');
