@@ -1,9 +1,14 @@
 /** V1, V2: whatever a detector answers or does not answer, nobody but a bad pod of the fleet is touched, and status says so at once. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { KIND, type KubervisorServiceSpecInput } from '@kubervisor/shared/crd/kubervisor-service';
 import { verdictRequest, type Verdict } from '@kubervisor/shared/detection/contract';
 import { ANNOTATION } from '@kubervisor/shared/pods/keys';
+import { makeFolder, removeFolder, startChild, type Child } from '@kubervisor/testing/servers/child';
+import { parseAllDocuments } from 'yaml';
 import { given as givenIn } from './fixtures/given.ts';
 import { FAULTS, startPlugin, type Plugin } from './fixtures/plugin.ts';
 import { ONE_ROUND, then as thenIn } from './fixtures/then.ts';
@@ -231,4 +236,53 @@ describe('a plug-in by contract v1', () => {
       breakers: [{ name: 'quality', evaluationPeriod: 1, gracePeriod: 0, detector, ...patient }],
     });
   };
+});
+
+describe('the plug-in of docs/detectors/write-your-own.md', () => {
+  const folder = join(import.meta.dirname, '../examples/detector-typescript');
+  const manifests = parseAllDocuments(readFileSync(join(folder, 'plugin.yaml'), 'utf8')).map(
+    (document) =>
+      document.toJS() as { kind: string; spec: { breakers: [KubervisorServiceSpecInput['breakers'][number]] } },
+  );
+  const manifestOf = (kind: string) => manifests.find((one) => one.kind === kind);
+  const cwd = makeFolder('plugin');
+  let child: Child;
+
+  beforeAll(async () => {
+    child = await startChild(
+      {
+        command: process.execPath,
+        args: ['--conditions=source', join(folder, 'detector.ts')],
+        ready: [/"url":"(http:[^"]+)"/],
+        env: { PATH: process.env['PATH'], HTTP_HOST: '127.0.0.1', HTTP_PORT: '0' } as NodeJS.ProcessEnv,
+      },
+      cwd,
+    );
+  });
+  afterAll(async () => {
+    await child?.end();
+    removeFolder(cwd);
+  });
+
+  test('Kubernetes takes its Deployment and its Service as they stand', async () => {
+    await given.object('/apis/apps/v1/deployments', manifestOf('Deployment') ?? {});
+    await given.object('/api/v1/services', manifestOf('Service') ?? {});
+  });
+
+  test('a fleet is judged by it: of pods that are all too old so many leave as the floor allows, with its reason', async () => {
+    const fleet = 'aged';
+    await given.fleet(fleet, { replicas: 5 });
+    const [stanza] = manifestOf(KIND)?.spec.breakers ?? [];
+    if (stanza === undefined) throw new Error('plugin.yaml has no breaker');
+    // Where it runs here, so that nobody need wait for a day; none comes back or is replaced meanwhile.
+    const detector = { url: child.matches[0]?.[1] ?? '', parameters: { maxHours: 1e-6 }, timeoutSeconds: 5 };
+    await given.supervision(fleet, patient, {
+      breakers: [{ ...stanza, detector, evaluationPeriod: 1, gracePeriod: 0, activator: patient.activator }],
+    });
+    await world.until('one is out', () => then.out(fleet).length > 0);
+    const [out = ''] = then.out(fleet);
+    expect(world.pod(out)?.annotations[ANNOTATION.reason]).toMatch(/Ready for \d+\.\d h, limit 0\.000001 h/);
+    await world.until('the floor holds the others', () => world.status(fleet)?.breakers?.[0]?.withheld === 4);
+    expect(then.out(fleet)).toEqual([out]);
+  });
 });

@@ -1,10 +1,13 @@
-/** What is published: packed, laid into an empty directory beside what it declares and nothing else, and used from there. */
-import { execFile } from 'node:child_process';
+/**
+ * What is published: packed, laid into an empty directory beside what it declares and nothing else, and used from there as the page
+ * docs/detectors/write-your-own.md says.
+ */
+import { execFile, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { guardFolder, makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { guardFolder, makeFolder, removeFolder, startChild, type Child } from '@kubervisor/testing/servers/child';
 import { BROKEN, serve } from './plugins.fixture.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -50,6 +53,9 @@ beforeAll(async () => {
     Record<string, string>
   >;
   for (const name of Object.keys({ ...manifest['dependencies'], ...manifest['peerDependencies'] })) link(name);
+  // As npm does.
+  mkdirSync(join(folder, 'node_modules/.bin'));
+  symlinkSync('../@kubervisor/detector-kit/dist/main.js', join(folder, 'node_modules/.bin/detector-kit'));
   cpSync(join(root, 'examples/detector-typescript'), folder, { recursive: true });
 }, 120_000);
 afterAll(() => {
@@ -75,14 +81,6 @@ test('detector-kit check runs, and finds what is broken', async () => {
   const broken = await serve(BROKEN[0]?.plugin());
   await expect(check(broken.url)).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('BROKEN health') });
   await broken.close();
-});
-
-test('the example runs on it as it stands, tests and all', async () => {
-  const { stdout } = await run(process.execPath, ['--test', 'detector.spec.ts'], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'] } as NodeJS.ProcessEnv,
-  });
-  expect(stdout).toMatch(/pass 3/);
 });
 
 test('the types are there: the example compiles, and parameters and verdicts are checked', async () => {
@@ -129,3 +127,119 @@ defineDetector({
   );
   expect(compiled.stdout).toBe('');
 }, 120_000);
+
+describe('docs/detectors/write-your-own.md', () => {
+  const page = readFileSync(join(root, 'docs/detectors/write-your-own.md'), 'utf8');
+  const blocks = [...page.matchAll(/(?:<!-- (\S+) -->\n\n)?```(\w+)\n(.*?)```/gs)].map(
+    ([, file, language, text = '']) => ({
+      file,
+      language,
+      text,
+    }),
+  );
+  const commands = blocks.filter(({ language }) => language === 'sh').map(({ text }) => text.trim());
+  const hasCurl = spawnSync('curl', ['--version']).status === 0;
+
+  test('begins with ten lines, and its code is that of the examples', () => {
+    expect(blocks[0]?.text.trimEnd().split('\n').length).toBeLessThanOrEqual(10);
+    const code = blocks.filter(({ language }) => language !== 'sh' && language !== 'text');
+    expect(code.map(({ file }) => file)).toEqual([
+      'examples/detector-typescript/detector.ts',
+      'examples/detector-typescript/judge.ts',
+      'examples/detector-typescript/detector.spec.ts',
+      'examples/detector-typescript/Dockerfile',
+      'examples/detector-typescript/plugin.yaml',
+      'examples/detector-python/detector.py',
+    ]);
+    for (const { file = '', text } of code) expect(text).toBe(readFileSync(join(root, file), 'utf8'));
+  });
+
+  test('what the check prints of a broken plug-in is what it prints', async () => {
+    const served = await serve(BROKEN.find(({ what }) => what === 'reads 100 KiB')?.plugin());
+    const { stdout } = await run(process.execPath, [join(kit, 'dist/main.js'), 'check', served.url]).catch(
+      (error: unknown) => error as { stdout: string },
+    );
+    await served.close();
+    const shown = blocks
+      .find(({ language }) => language === 'text')
+      ?.text.split('\n')
+      .filter((line) => line.trim() !== '');
+    expect(shown).toHaveLength(5);
+    for (const line of shown ?? [])
+      expect(stdout).toContain(line.replace(/…$/, '').replace('without content-type', ''));
+  });
+
+  describe('its commands', () => {
+    let child: Child;
+    let place: string;
+    /** On a port that is free here. */
+    const shell = (command: string | undefined) =>
+      run('sh', ['-ec', command?.replaceAll('127.0.0.1:8080', place) ?? 'exit 1'], { cwd: folder, env });
+    const path = [join(root, 'node_modules/.bin'), process.env['PATH']].join(':');
+    const env = {
+      PATH: path,
+      HOME: folder,
+      npm_config_offline: 'true',
+      HTTP_HOST: '127.0.0.1',
+      HTTP_PORT: '0',
+    } as NodeJS.ProcessEnv;
+    beforeAll(async () => {
+      const [node = '', ...args] = (commands[1] ?? '').split(' ');
+      child = await startChild({ command: node, args, ready: [/"url":"http:\/\/([^"]+)"/], env }, folder);
+      place = child.matches[0]?.[1] ?? '';
+    });
+    afterAll(() => child?.end());
+
+    test('are these: the first is what the package was put there for, those of images and clusters are tried where there are some', () => {
+      expect(commands.map((command) => command.split('\n')[0]?.split(' ').slice(0, 3).join(' '))).toEqual([
+        'npm init --yes',
+        'node detector.ts',
+        'curl -s http://127.0.0.1:8080/v1/verdicts',
+        'node --test detector.spec.ts',
+        'npx @kubervisor/detector-kit check',
+        'docker build --tag',
+        'kubectl apply -f',
+        'python3 detector.py',
+      ]);
+    });
+
+    (hasCurl ? test : test.skip)('curl (skipped where there is none): a verdict', async () => {
+      const { verdicts } = JSON.parse((await shell(commands[2])).stdout) as { verdicts: object[] };
+      expect(verdicts).toMatchObject([{ pod: 'cart-7d9-x', uid: 'u1', outcome: 'anomalous', limit: 24 }]);
+    });
+
+    test('its tests pass', async () => {
+      expect((await shell(commands[3])).stdout).toMatch(/pass 3/);
+    });
+
+    test('npx finds the check, and the plug-in keeps the contract', async () => {
+      expect((await shell(commands[4])).stdout).toContain('max-age 1.0.0 keeps contract v1: 25 held, 0 broken');
+    });
+  });
+});
+
+describe.each([
+  ['detector-typescript', /"msg":"started"/],
+  ['detector-python', /listening on/],
+] as const)('the image of %s', (name, ready) => {
+  const lines = readFileSync(join(root, 'examples', name, 'Dockerfile'), 'utf8').split('\n');
+  const command = JSON.parse(lines.find((line) => line.startsWith('CMD '))?.slice(4) ?? '[]') as string[];
+  const isThere = spawnSync(command[0] ?? '', ['--version']).status === 0;
+
+  (isThere ? test : test.skip)(
+    'has all the files that its command needs (skipped where the command is not at hand)',
+    async () => {
+      const image = makeFolder('image');
+      symlinkSync(join(folder, 'node_modules'), join(image, 'node_modules'));
+      for (const line of lines.filter((one) => one.startsWith('COPY '))) {
+        const files = line.split(' ').slice(1, -1);
+        for (const file of files) cpSync(join(root, 'examples', name, file), join(image, file));
+      }
+      const PATH = [join(root, 'node_modules/.bin'), process.env['PATH']].join(':');
+      const env = { PATH, HTTP_HOST: '127.0.0.1', HTTP_PORT: '0' } as NodeJS.ProcessEnv;
+      const child = await startChild({ command: command[0] ?? '', args: command.slice(1), ready: [ready], env }, image);
+      await child.end();
+      removeFolder(image);
+    },
+  );
+});
