@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { readSources } from './sources-file.ts';
+import { validateResource } from '@kubervisor/shared/crd/validate';
+import { parse } from 'yaml';
+import { readSources, sourceSchema } from './sources-file.ts';
 
 const one = (fields: object) => ({ sources: [{ name: 'central', url: 'https://thanos.example', ...fields }] });
 const problemsOf = (content: unknown) => {
@@ -89,5 +92,39 @@ describe('sources.yaml', () => {
       'sources.1.timeoutSeconds (b)',
       'sources.1 (b)',
     ]);
+  });
+});
+
+describe('docs/detectors/sources.md', () => {
+  const page = readFileSync(new URL('../../../docs/detectors/sources.md', import.meta.url), 'utf8');
+  const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) => text);
+  const rows = page.split('\n').map((line) => line.replace(/ +/g, ' '));
+
+  test('begins with an example of ten lines', () => {
+    expect(page.split('\n').findIndex((line) => line.startsWith('```'))).toBeLessThan(5);
+    expect(blocks[0]?.trimEnd().split('\n').length).toBeLessThanOrEqual(10);
+  });
+
+  test('has only examples that are accepted: of sources, and of a resource that names one', () => {
+    const examples = blocks.map((text) => parse(text) as { breakers?: unknown });
+    for (const example of examples) {
+      if (example.breakers === undefined) expect(problemsOf(example)).toEqual([]);
+      else {
+        const spec = { service: 'cart', breakers: example.breakers };
+        expect(validateResource({ metadata: { name: 'cart' }, spec })).not.toHaveProperty('problems');
+      }
+    }
+    expect(examples.length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('tells every field, with its default and what it means', () => {
+    const fields = Object.entries(sourceSchema.shape).map(([name, schema]) => {
+      const unset: { success: boolean; data?: unknown } = schema.safeParse(undefined);
+      const byDefault = !unset.success ? 'required' : unset.data === undefined ? '' : JSON.stringify(unset.data);
+      const shown = byDefault === '' || byDefault === 'required' ? byDefault : `\`${byDefault}\``;
+      return `| \`${name}\` | ${shown} | ${schema.description ?? ''} |`.replace(/ +/g, ' ');
+    });
+    const from = rows.findIndex((row) => row.startsWith('| field |'));
+    expect(rows.slice(from + 2, rows.indexOf('', from))).toEqual(fields);
   });
 });
