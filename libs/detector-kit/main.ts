@@ -2,18 +2,24 @@
 /** `npx @kubervisor/detector-kit`. Exit status: see HELP. */
 import { readFileSync } from 'node:fs';
 import { HELP, readArguments, UsageError } from './arguments.ts';
-import { check } from './shell/check.ts';
 import { findingText, summaryText } from './view.ts';
 
 const { stdout, stderr, env } = process;
 
+const OLDEST_NODE = 22;
+
 async function run(): Promise<number> {
+  if (Number.parseInt(process.versions.node) < OLDEST_NODE) {
+    throw new UsageError(`this is Node ${process.versions.node}: Node ${OLDEST_NODE} or newer is needed`);
+  }
   const args = readArguments(process.argv.slice(2), (file) => readFileSync(file, 'utf8'));
   if (args === undefined) {
     stdout.write(`${HELP}\n`);
     return 0;
   }
   const { url, json, ...options } = args;
+  // Not before its version is known: an older Node cannot even read it.
+  const { check } = await import('./shell/check.ts');
   const colored = stdout.isTTY && (env['NO_COLOR'] ?? '') === '';
   const write = (text: string): unknown => (json ? undefined : stdout.write(text));
   write(`${url} and contract v1\n`);
