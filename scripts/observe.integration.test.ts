@@ -1,8 +1,9 @@
 /** The alert rules and the dashboard name what there is, and each alert fires when it should, is explained, and is quiet otherwise. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
 import { findProgram } from '@kubervisor/testing/servers/install';
 import { parse } from 'yaml';
 import { ROWS } from './dashboard.ts';
@@ -56,6 +57,18 @@ describe('alert rules', () => {
     const own = cases.filter(({ alertname }) => alertname === alert);
     expect(own.filter(({ exp_alerts = [] }) => exp_alerts.length > 0)).not.toEqual([]);
     expect(own.filter(({ exp_alerts = [] }) => exp_alerts.length === 0)).not.toEqual([]);
+  });
+
+  test('promtool accepts the configuration of docs/alerts.md', () => {
+    const [, text = ''] = /^```yaml\n([\s\S]*?)^```/m.exec(read(join(root, 'docs/alerts.md'))) ?? [];
+    const folder = makeFolder('alerts-page');
+    try {
+      writeFileSync(join(folder, 'prometheus.yml'), text);
+      copyFileSync(join(alerts, 'kubervisor.yaml'), join(folder, 'kubervisor.yaml'));
+      expect(run('check', 'config', join(folder, 'prometheus.yml'))).toContain('SUCCESS: 1 rule files found');
+    } finally {
+      removeFolder(folder);
+    }
   });
 
   test('docs/alerts.md has a section for each, and none for what there is not', () => {
