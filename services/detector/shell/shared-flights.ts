@@ -12,6 +12,7 @@ interface Flight<T> {
   answer: Promise<T>;
   controller: AbortController;
   waiting: number;
+  answered: boolean;
 }
 
 export function createSharedFlights<T>(onShared: () => void): SharedFlights<T> {
@@ -24,7 +25,8 @@ export function createSharedFlights<T>(onShared: () => void): SharedFlights<T> {
       return present;
     }
     const controller = new AbortController();
-    const flight = { answer: start(controller.signal), controller, waiting: 0 };
+    const flight = { answer: start(controller.signal), controller, waiting: 0, answered: false };
+    void flight.answer.then(() => (flight.answered = true));
     flights.set(key, flight);
     return flight;
   };
@@ -47,7 +49,7 @@ export function createSharedFlights<T>(onShared: () => void): SharedFlights<T> {
         // Answered, or given up by the last who waited: either way the next one asks anew.
         if (!signal.aborted || flight.waiting === 0) {
           if (flights.get(key) === flight) flights.delete(key);
-          if (flight.waiting === 0) flight.controller.abort();
+          if (flight.waiting === 0 && !flight.answered) flight.controller.abort();
         }
       }
     },
