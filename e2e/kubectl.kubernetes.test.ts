@@ -1,16 +1,18 @@
 /** The plug-in in the hands of somebody who runs a fleet: the released file, on a cluster in which Kubervisor is at work. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { explainView } from '../apps/kubectl/core/explain.ts';
 import { COMMANDS } from '../apps/kubectl/commands.ts';
 import { ROLES } from '../apps/kubectl/rights.ts';
-import { actionView, getView, listView, versionView, type ActionView } from '../apps/kubectl/core/views.ts';
+import { actionView, changeView, getView, listView, versionView, type ActionView } from '../apps/kubectl/core/views.ts';
 import { history } from '@kubervisor/shared/events/history';
+import type { ServiceProcess } from '@kubervisor/testing/services';
 import { kubeconfigWithToken } from '@kubervisor/testing/kubernetes/kubeconfig';
 import { pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import { LABEL } from '@kubervisor/shared/pods/keys';
-import { controllerService, endCommands, kubervisor, plugin, ROOT } from './fixtures/kubectl.ts';
+import { controllerService, endCommands, kubervisor, plugin, ROOT, start } from './fixtures/kubectl.ts';
 import { given as givenIn } from './fixtures/given.ts';
 import { then as thenIn } from './fixtures/then.ts';
 import { when as whenIn } from './fixtures/when.ts';
@@ -30,6 +32,15 @@ beforeAll(async () => {
   then = thenIn(world);
   kubectl = plugin(world);
 }, 120_000);
+/** Of util-linux: it alone takes the command as an option. */
+const hasTerminals = ((): boolean => {
+  try {
+    return execFileSync('script', ['--version'], { encoding: 'utf8' }).includes('util-linux');
+  } catch {
+    return false;
+  }
+})();
+
 const cleanups: (() => unknown)[] = [];
 afterAll(async () => {
   endCommands();
@@ -173,6 +184,40 @@ test('When the mode is dryRun, Then it comes back, and explain says what enforci
   expect((await kubectl.run('mode', fleet, 'enforce')).out).toMatch(/Warning: the breaker plugin stays disabled/);
 }, 60_000);
 
+test('When it is watched on a terminal, Then one picture is drawn over the other, in colours; elsewhere a line or an object a change, without', async () => {
+  const { mode } = world.resources()[0]?.spec as { mode: string };
+  const watching = await kubectl.start('watch', '-o', 'json');
+  await watching.says(/"kind":"KubervisorService"/);
+  await kubectl.run('exempt', sick);
+  await watching.says(/exempt/);
+  await kubectl.run('exempt', sick, '--remove');
+  await watching.says(/exempt no more/);
+  watching.signal('SIGTERM');
+  const { out, status } = await watching.ended;
+  const changes = out
+    .trim()
+    .split('\n')
+    .map((line) => changeView.parse(JSON.parse(line)));
+  expect(status).toBe(0);
+  expect(changes[0]).toMatchObject({ kind: 'KubervisorService', name: fleet, message: expect.stringContaining(mode) });
+  expect(changes.filter(({ name }) => name === sick).map(({ message }) => message)).toEqual(
+    expect.arrayContaining(['exempt', 'exempt no more']),
+  );
+
+  if (!hasTerminals) return console.log('no terminal is made: there is no script(1)');
+  const line = `kubectl-kubervisor watch ${fleet} -n ${world.namespace} --timeout 3`;
+  const terminal = await start('script', ['-qec', line, '/dev/null'], { ...kubectl.env, TERM: 'xterm' });
+  const drawn = (await terminal.ended).out;
+  expect(drawn.split('\u001b[H').length).toBeGreaterThan(2);
+  expect(drawn).toMatch(/NAME +SERVICE/);
+  expect(drawn).toContain('\u001b[3');
+  const dull = await start('script', ['-qec', `kubectl-kubervisor list -n ${world.namespace}`, '/dev/null'], {
+    ...kubectl.env,
+    NO_COLOR: '1',
+  });
+  expect((await dull.ended).out).not.toContain('\u001b[3');
+}, 60_000);
+
 test('When it is deactivated, Then the key is gone, and every pod is served', async () => {
   expect((await kubectl.run('deactivate', sick)).out).toMatch(/^cart takes part no more/);
   expect(await selector()).toEqual({ app: fleet });
@@ -245,3 +290,15 @@ test('Every command of docs/kubectl.md does what it says, in its order, with the
     expect(said.out).not.toMatch(/Not seen|could not be looked at|\u001b/);
   }
 }, 180_000);
+
+test('When NATS is gone, Then history says so, and what to look at', async () => {
+  if (world.cluster.answersFor === undefined)
+    return console.log('history is not asked: this API server reaches no process of the test');
+  await world.nats.kill();
+  await then.isNotReady(world.of('controller')[1] as ServiceProcess, 'nats');
+  const { status, out, err } = await kubectl.run('history', fleet, '--system-namespace', world.namespace);
+  expect([status, out]).toEqual([1, '']);
+  expect(err).toMatch(
+    /^Error: the controller could not tell the history: the facts are in NATS, which cannot be read now: .*\n {2}Next: /,
+  );
+}, 60_000);

@@ -123,6 +123,18 @@ describe('a pod in traffic, or not for another reason', () => {
     );
   });
 
+  test('F4: one breaker that does not enforce holds nobody out, and says that it takes nobody', () => {
+    const { spec } = resource().resource as { spec: { breakers: object[] } };
+    const read = (mode: string) => resource({ breakers: spec.breakers.map((one) => ({ ...one, mode })) });
+    expect(sentences(broken('a'), { read: read('dryRun') })).toEqual(
+      expect.arrayContaining([
+        'Nothing enforces this any more: the controller brings it back at once.',
+        '3 of the 4 pods of the fleet are in traffic; slow only decides and reports (floor 2).',
+      ]),
+    );
+    expect(sentences(pod('a'), { read: read('disabled') }).join('\n')).toContain('slow rests (disabled)');
+  });
+
   test('set by hand: no reason, and no time', () => {
     const byHand = pod('a', { labels: { [LABEL.traffic]: 'no' } });
     expect(sentences(byHand)).toEqual(

@@ -5,11 +5,17 @@ import { marksOf, writeTime } from '@kubervisor/shared/pods/codec';
 import { countsOf, isActivated, ownedBy, fleetSelector, type Selector } from '@kubervisor/shared/pods/fleet';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import { budgetOf, floorOf } from '@kubervisor/shared/policy/percent';
-import { isExhausted, maxWaitMilliseconds, retriesOf } from '@kubervisor/shared/policy/return';
+import {
+  activatorOf,
+  enforcementOf,
+  isExhausted,
+  maxWaitMilliseconds,
+  retriesOf,
+} from '@kubervisor/shared/policy/return';
 import { CONDITIONS, TRANSITIONS, WITHHELD } from '@kubervisor/shared/reasons';
 import { ahead, ago, span } from './durations.ts';
 import type { ReadResource } from './resource.ts';
-import { activatorFor, podView, viewPod, type PodView } from './views.ts';
+import { podView, viewPod, type PodView } from './views.ts';
 
 export interface ExplainInput {
   pod: Pod;
@@ -170,11 +176,10 @@ function waitText(activator: ResolvedActivator, retries: number): string {
 function comesNext({ pod, view, read, now, active }: Parts): string[] {
   if (view.state === 'paused') return ['It stays so until a person brings it back'];
   if (view.state !== 'open' || read?.spec === undefined) return [];
-  if (!active || read.spec.mode !== 'enforce')
+  const { activator, breaker } = activatorOf(marksOf(pod), read.spec);
+  // F4: a pod whose breaker is gone is the resource's.
+  if (enforcementOf(breaker?.mode ?? read.spec.mode, active) !== 'enforced')
     return ['Nothing enforces this any more: the controller brings it back at once'];
-  const belongs = activatorFor(pod, read);
-  if (belongs === undefined) return [];
-  const { activator, breaker } = belongs;
   const marks = marksOf(pod);
   const whose = breaker === undefined ? 'the default activator' : `the activator of ${breaker.name}`;
   const lines: string[] = [];
@@ -206,13 +211,18 @@ function protection({ view, judged, now }: Parts): string[] {
   return lines;
 }
 
-function ofTheFleet({ read, floors }: Parts, { available, total }: { available: number; total: number }): string[] {
+function ofTheFleet(
+  { read, floors, active }: Parts,
+  { available, total }: { available: number; total: number },
+): string[] {
   if (read?.spec === undefined || total === 0) return [];
-  const each = floors.map(({ breaker, floor, mayLeave }) =>
-    mayLeave === 0
-      ? `${breaker} may take out nobody (floor ${floor})`
-      : `${breaker} may take out ${mayLeave} more (floor ${floor})`,
-  );
+  const each = read.spec.breakers.map(({ name, mode }) => {
+    const { floor = 0, mayLeave = 0 } = floors.find(({ breaker }) => breaker === name) ?? {};
+    const enforcement = enforcementOf(mode, active);
+    if (enforcement === 'off') return `${name} rests (disabled)`;
+    if (enforcement === 'simulated') return `${name} only decides and reports (floor ${floor})`;
+    return `${name} may take out ${mayLeave === 0 ? 'nobody' : `${mayLeave} more`} (floor ${floor})`;
+  });
   return [`${available} of the ${total} pods of the fleet are in traffic; ${each.join(', ')}`];
 }
 

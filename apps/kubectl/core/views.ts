@@ -7,7 +7,7 @@ import { MODES } from '../commands.ts';
 import { breakerStatus, condition } from '@kubervisor/shared/crd/status';
 import { marksOf, readReason, writeTime } from '@kubervisor/shared/pods/codec';
 import type { Pod } from '@kubervisor/shared/pods/pod';
-import { activatorOf, brokenAt, nextActionTime, probationEnd, stateOf } from '@kubervisor/shared/policy/return';
+import { brokenAt, nextActionTime, probationEnd, stateOf } from '@kubervisor/shared/policy/return';
 import type { ReadResource } from './resource.ts';
 
 export const resourceView = z.object({
@@ -218,7 +218,3 @@ export function viewWhole(read: ReadResource, pods: readonly Pod[], now: number)
     pods: viewPods(pods, read, now),
   };
 }
-
-/** What the activator of a pod that is out does when its wait is over. */
-export const activatorFor = (pod: Pod, read: ReadResource) =>
-  read.spec === undefined ? undefined : activatorOf(marksOf(pod), read.spec);
