@@ -19,6 +19,7 @@ COPY --from=manifests /source .
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 ARG SERVICE
+# By their ending they are modules, without a manifest beside them; threads of their own have files of their own.
 RUN folder="services/${SERVICE:?name it: --build-arg SERVICE=controller}"; \
     if [ ! -e "$folder/main.ts" ]; then folder="apps/$SERVICE"; fi; \
     node --conditions=source scripts/bundle.ts "$folder" && mkdir /app && \

@@ -21,6 +21,9 @@ test('nothing said: the whole cluster, for real', () => {
     help: false,
   });
 });
+test('help is given also where there is no cluster', () => {
+  expect(read('--help', {}, []).help).toBe(true);
+});
 test('namespaces may be many', () => {
   expect(read('--namespace a --namespace b --namespace a').namespaces).toEqual(['a', 'b']);
 });

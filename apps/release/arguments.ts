@@ -76,7 +76,7 @@ export function readArguments(
     namespaces: [...new Set(values.namespace)],
     systemNamespace: values['system-namespace'],
     lease: values.lease,
-    kubeconfig: kubeconfigOf(values.kubeconfig, env, exists),
+    kubeconfig: values.help ? [] : kubeconfigOf(values.kubeconfig, env, exists),
     context: values.context,
     dryRun: values['dry-run'],
     force: values.force,

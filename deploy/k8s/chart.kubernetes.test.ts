@@ -3,11 +3,14 @@
  * Without Helm it is skipped, and says so; without a real API server the part that asks one is.
  */
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readConfig } from '@kubervisor/runtime/config';
 import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
-import { lookForProgram } from '@kubervisor/testing/servers/install';
+import { makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
+import { findProgram, lookForProgram } from '@kubervisor/testing/servers/install';
 import { parseAllDocuments, stringify } from 'yaml';
 import type * as z from 'zod';
 import { CHART, HELM, render } from '../../scripts/chart.ts';
@@ -49,6 +52,7 @@ const MATRIX: Record<string, Partially<Values>> = {
       tls: { serverSecret: 'nats-tls', clientSecret: 'client-tls' },
     },
   },
+  'three servers of NATS': { nats: { replicas: 3 } },
   'breakers scaled by CPU': { breaker: { autoscaling: { enabled: true, maxReplicas: 10 } } },
   'breakers scaled by the work that waits, and all that is seen': {
     breaker: { keda: { enabled: true } },
@@ -151,6 +155,30 @@ const podOf = (object: Rendered): PodSpec | undefined =>
   object.kind === 'Pod'
     ? (object['spec'] as PodSpec)
     : (object['spec'] as { template?: { spec?: PodSpec } } | undefined)?.template?.spec;
+
+/** What nats-server says to the configuration and the environment that the chart gives it. */
+async function natsOf(name: string): Promise<{ status: number | null; said: string }> {
+  const objects = await rendered(name);
+  const config = objects.find((object) => keyOf(object) === 'ConfigMap kubervisor/kubervisor-nats')?.['data'];
+  const server = objects.find((object) => keyOf(object) === 'StatefulSet kubervisor/kubervisor-nats') as Rendered;
+  const folder = makeFolder('chart');
+  try {
+    const file = join(folder, 'nats.conf');
+    writeFileSync(file, (config as Record<string, string>)['nats.conf'] ?? '');
+    // A secret of digits, and the variables that it stands in, as Kubernetes expands them.
+    const env = Object.fromEntries(
+      (podOf(server)?.containers[0]?.env ?? []).map(({ name, value }) => [
+        name,
+        value?.replaceAll(/\$\(\w+\)/g, '12345678901234567890') ?? 'kubervisor-nats-0',
+      ]),
+    );
+    const program = findProgram({ name: 'nats-server', variable: 'NATS_SERVER', package: 'nats-server' });
+    const { status, stdout, stderr } = spawnSync(program, ['-t', '-c', file], { encoding: 'utf8', env });
+    return { status, said: stdout + stderr };
+  } finally {
+    removeFolder(folder);
+  }
+}
 
 const SETTINGS: Record<string, z.ZodObject> = {
   controller: controllerConfig,
@@ -265,6 +293,14 @@ const SETTINGS: Record<string, z.ZodObject> = {
           `{ user: ${user}, password: $PASSWORD_${user.toUpperCase()}, permissions: ${JSON.stringify(permissions, ['publish', 'subscribe'])}`,
         );
     });
+
+    test.each(NAMES.filter((name) => MATRIX[name]?.nats?.tls === undefined && MATRIX[name]?.nats?.url === undefined))(
+      'nats-server takes its configuration, with passwords of digits too: %s',
+      async (name) => {
+        const nats = await natsOf(name);
+        expect(nats).toMatchObject({ status: 0, said: expect.stringContaining('is valid') });
+      },
+    );
 
     test.each([
       ['a value that is none', { brekaer: { replicas: 3 } }, 'brekaer'],

@@ -1,8 +1,8 @@
-// Asks every replica of every service whether it is ready, for a minute at most.
+// Asks every replica of every service whether it is ready, for half a minute at most.
 import { resolve } from 'node:dns/promises';
 
 const domain = process.argv.at(-1);
-const until = Date.now() + 60_000;
+const until = Date.now() + 30_000;
 
 /** What keeps it from being well; nothing if nothing does. */
 async function look() {
