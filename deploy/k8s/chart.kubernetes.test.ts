@@ -377,5 +377,44 @@ const missing =
       );
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     });
+
+    const isOurs = (process.env['TEST_KUBECONFIG'] ?? '') === '';
+    (isOurs ? test : test.skip)(
+      `installed${isOurs ? '' : ' (skipped: a cluster that was given is left alone)'}: passwords survive an upgrade; a second installation over the same pods is refused, an uninstall leaves the definition alone`,
+      async () => {
+        const helm = (...words: string[]) => {
+          const { status, stdout, stderr } = spawnSync(HELM as string, ['--kubeconfig', cluster.kubeconfig, ...words], {
+            encoding: 'utf8',
+          });
+          return { status, said: stdout + stderr };
+        };
+        const [namespace, other] = [await cluster.namespace(), await cluster.namespace()];
+        const passwords = () =>
+          run(['get', 'secret', 'kubervisor-nats', '-n', namespace, '-o', 'jsonpath={.data}']).stdout;
+        expect(helm('install', 'kubervisor', CHART, '-n', namespace)).toMatchObject({ status: 0 });
+        const first = passwords();
+        expect(Object.keys(JSON.parse(first) as object).sort()).toEqual([
+          'activator',
+          'breaker',
+          'cluster',
+          'controller',
+        ]);
+        expect(helm('upgrade', 'kubervisor', CHART, '-n', namespace, '--set', 'breaker.replicas=3')).toMatchObject({
+          status: 0,
+        });
+        expect(passwords()).toBe(first);
+
+        const second = helm('install', 'another', CHART, '-n', other);
+        expect(second).toMatchObject({ status: 1, said: expect.stringContaining('cannot be imported') });
+
+        // Nodes, which would run the hook, there are none.
+        expect(helm('uninstall', 'kubervisor', '-n', namespace, '--no-hooks')).toMatchObject({ status: 0 });
+        const kinds =
+          'clusterroles,clusterrolebindings,deployments,statefulsets,services,secrets,leases,networkpolicies';
+        const label = 'app.kubernetes.io/part-of=kubervisor';
+        expect(run(['get', kinds, '-A', '-l', label, '-o', 'name'])).toMatchObject({ status: 0, stdout: '' });
+        expect(run(['get', 'crd', 'kubervisorservices.kubervisor.k8s.io', '-o', 'name'])).toMatchObject({ status: 0 });
+      },
+    );
   },
 );
