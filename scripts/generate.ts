@@ -23,8 +23,8 @@ import {
   valuesYaml,
 } from './chart.ts';
 import { dashboard } from './dashboard.ts';
-import { krewManifest, NO_CHECKSUM, RELEASES } from '../apps/kubectl/krew.ts';
-import { kubectlPage } from '../apps/kubectl/page.ts';
+import { krewManifest, NO_CHECKSUM, RELEASES } from '../apps/kubectl-kubervisor/krew.ts';
+import { kubectlPage } from '../apps/kubectl-kubervisor/page.ts';
 import { lifeCyclePage } from './life-cycle-page.ts';
 import { configurationPage, metricsPage } from './operator-pages.ts';
 
@@ -66,7 +66,7 @@ const GENERATED: readonly Generated[] = [
   {
     path: 'deploy/krew/kubervisor.yaml',
     content: () =>
-      `# Generated from apps/kubectl by npm run generate; do not edit. Of a release: npm run release -w apps/kubectl.\n${yaml(krewManifest(NO_CHECKSUM, RELEASES))}`,
+      `# Generated from apps/kubectl-kubervisor by npm run generate; do not edit. Of a release: npm run release -w apps/kubectl-kubervisor.\n${yaml(krewManifest(NO_CHECKSUM, RELEASES))}`,
   },
   { path: 'docs/life-cycle.md', content: () => markdown(lifeCyclePage()) },
   { path: 'docs/detectors/conformance.md', content: () => markdown(conformancePage()) },
