@@ -6,7 +6,14 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { explainView } from '../apps/kubectl-kubervisor/core/explain.ts';
 import { COMMANDS } from '../apps/kubectl-kubervisor/commands.ts';
 import { ROLES } from '../apps/kubectl-kubervisor/rights.ts';
-import { actionView, changeView, getView, listView, versionView, type ActionView } from '../apps/kubectl-kubervisor/core/views.ts';
+import {
+  actionView,
+  changeView,
+  getView,
+  listView,
+  versionView,
+  type ActionView,
+} from '../apps/kubectl-kubervisor/core/views.ts';
 import { history } from '@kubervisor/shared/events/history';
 import type { ServiceProcess } from '@kubervisor/testing/services';
 import { kubeconfigWithToken } from '@kubervisor/testing/kubernetes/kubeconfig';

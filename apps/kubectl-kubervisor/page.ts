@@ -60,7 +60,10 @@ export function kubectlPage(): string {
     fenced('text', sample()),
     '## Install it',
     'It is one file, `kubectl-kubervisor`, which needs Node 22.19 or newer. kubectl finds it wherever it is on `PATH`:',
-    fenced('sh', ['npm ci && npm run build', 'cp apps/kubectl-kubervisor/dist/kubectl-kubervisor /usr/local/bin/'].join('\n')),
+    fenced(
+      'sh',
+      ['npm ci && npm run build', 'cp apps/kubectl-kubervisor/dist/kubectl-kubervisor /usr/local/bin/'].join('\n'),
+    ),
     'For [krew](https://krew.sigs.k8s.io) `npm run release -w apps/kubectl-kubervisor` packs the file and writes the manifest with its checksum beside it; ' +
       '`deploy/krew/kubervisor.yaml` is the same without the checksum.',
     '## Commands',
