@@ -117,7 +117,7 @@ export const values = z.strictObject({
       .array(z.string().regex(/^\S+:(\*|\d+)$/))
       .default([])
       .describe('where detectors may connect beside Services: host:port, * for any run of characters'),
-    sources: asKubernetes.list('named sources, as in docs/detectors; the chart keeps them in a Secret'),
+    sources: asKubernetes.list('named sources, as in docs/detectors/sources.md; the chart keeps them in a Secret'),
     sourcesSecret: text(
       'a Secret of yours in place of `sources`: sources.yaml, and the files that it names below /etc/kubervisor/sources',
     ),
