@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
 import { CONSUMERS } from '@kubervisor/shared/events/subjects';
+import { WRITERS } from '@kubervisor/shared/installation';
 import { RELEASE_RIGHTS } from '@kubervisor/shared/release/rights';
 import { lookForProgram } from '@kubervisor/testing/servers/install';
 import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
@@ -83,10 +84,13 @@ export const natsFile = (): object => ({
 
 /** Rules of the account of a release, by where it has them. */
 export function releaseRightsFile(): object {
+  // Those of the chart have fixed names; so nobody else's Deployment beside them can be stopped with it.
+  const resourceNames = WRITERS.map((component) => `kubervisor-${component}`);
   const rulesOf = (place: 'fleets' | 'installation') =>
     RELEASE_RIGHTS.filter((right) => right.in === place).map(({ group, resource, verbs }) => ({
       apiGroups: [group],
       resources: [resource],
+      ...(resource === 'deployments/scale' && { resourceNames }),
       verbs,
     }));
   return { fleets: rulesOf('fleets'), installation: rulesOf('installation') };

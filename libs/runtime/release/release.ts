@@ -295,6 +295,8 @@ interface Question {
   verb: string;
   /** Undefined: in all. */
   namespace: string | undefined;
+  /** Undefined: any. */
+  name?: string;
 }
 
 /** Before anything is stopped: with the processes gone and no right to release, pods that are out would be stranded. */
@@ -322,11 +324,13 @@ async function checkRightToStop(how: Persistence, workloads: readonly Workload[]
   const running = workloads.filter(({ replicas }) => replicas > 0);
   const missing = await missingRights(
     how,
-    [...new Set(running.map(({ namespace }) => namespace))].map((namespace): Question => ({
+    // An account may be bound to ours by their names.
+    running.map(({ namespace, name }): Question => ({
       group: 'apps',
       resource: 'deployments/scale',
       verb: 'patch',
       namespace,
+      name,
     })),
   );
   if (missing.length === 0) return;
@@ -340,10 +344,10 @@ async function checkRightToStop(how: Persistence, workloads: readonly Workload[]
 }
 
 async function missingRights(how: Persistence, questions: readonly Question[]): Promise<string[]> {
-  const missing: string[] = [];
-  for (const { namespace, verb, group, resource: whole } of questions) {
+  const missing = new Set<string>();
+  for (const { namespace, verb, group, resource: whole, name } of questions) {
     const [resource, subresource] = whole.split('/');
-    const attributes = { group, resource, subresource, verb, namespace };
+    const attributes = { group, resource, subresource, verb, namespace, name };
     const body = {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SelfSubjectAccessReview',
@@ -357,9 +361,9 @@ async function missingRights(how: Persistence, questions: readonly Question[]): 
       if (error instanceof ApiError && (error.status === 404 || error.status === 403)) return undefined;
       throw error;
     });
-    if (answer?.status?.allowed === false) missing.push(`${verb} ${whole} in ${namespace ?? 'all namespaces'}`);
+    if (answer?.status?.allowed === false) missing.add(`${verb} ${whole} in ${namespace ?? 'all namespaces'}`);
   }
-  return missing;
+  return [...missing];
 }
 
 /** Of the Leases whose holder is none of our pods: those of the dead, and one that lives. */

@@ -15,6 +15,8 @@ export interface Asked {
   method: string;
   /** Path and query. */
   url: string;
+  /** What the API server answered, once it has. */
+  status?: number;
 }
 
 /** Answered by the proxy itself. */
@@ -83,6 +85,7 @@ export async function startCountingProxy(kubeconfig: string): Promise<CountingPr
     };
     const onward = secure ? httpsRequest({ ...options, agent }) : httpRequest(options);
     onward.on('response', (answer) => {
+      one.status = answer.statusCode ?? 0;
       answer.on('error', () => response.destroy());
       if (isWatch(one) && answer.statusCode === 200) return answerWatch(answer, response);
       void Promise.resolve(proxy.after(one)).then(() => {
@@ -97,7 +100,7 @@ export async function startCountingProxy(kubeconfig: string): Promise<CountingPr
 
   const server = createServer((request, response) => {
     const { method = '', url = '', headers } = request;
-    const one = { who: headers['user-agent'] ?? '', method, url };
+    const one: Asked = { who: headers['user-agent'] ?? '', method, url };
     asked.push(one);
     void handOn(one, request, response);
   });
