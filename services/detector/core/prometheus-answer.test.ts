@@ -107,7 +107,7 @@ describe("Prometheus's answer", () => {
 
 describe("Prometheus's answer to a query over a range", () => {
   const matrix = (result: unknown, more: object = {}) =>
-    readMatrix(200, JSON.stringify({ status: 'success', data: { resultType: 'matrix', result }, ...more }));
+    readMatrix(200, JSON.stringify({ status: 'success', data: { resultType: 'matrix', result }, ...more }), 16);
 
   test('has points by time, some of which may be no numbers', () => {
     const values = [
@@ -158,16 +158,32 @@ describe("Prometheus's answer to a query over a range", () => {
   });
 
   test.each(['vector', 'scalar', 'string', 'secret'])('V1: a %s is BadAnswer', (resultType) => {
-    const read = readMatrix(200, JSON.stringify({ status: 'success', data: { resultType, result: [] } }));
+    const read = readMatrix(200, JSON.stringify({ status: 'success', data: { resultType, result: [] } }), 16);
     expect(read).toEqual({
       ok: false,
       fault: { reason: 'BadAnswer', message: 'the answer of Prometheus is no matrix' },
     });
   });
 
+  test('D: more points than were asked for are not taken: pairs of a million of them would take all memory', () => {
+    const values = (points: number) => Array.from({ length: points }, (_, second) => [second, '1']);
+    expect(matrix([{ metric: {}, values: values(16) }])).toMatchObject({ ok: true });
+    expect(matrix([{ metric: {}, values: values(17) }])).toEqual({
+      ok: false,
+      fault: { reason: 'BadAnswer', message: 'the answer of Prometheus has more points than were asked for' },
+    });
+  });
+
+  test.each([[[5, 5]], [[5, 4]]])('V1: points at %j s, which have no slope, are no answer', (times) => {
+    expect(matrix([{ metric: {}, values: times.map((second) => [second, '1']) }])).toEqual({
+      ok: false,
+      fault: { reason: 'BadAnswer', message: 'the answer of Prometheus has points that are not in the order of time' },
+    });
+  });
+
   test('V1: refusals and bad statuses are those of an instant query', () => {
     const refusal = JSON.stringify({ status: 'error', errorType: 'timeout', error: 'secret' });
-    expect(readMatrix(503, refusal)).toEqual(readVector(503, refusal));
-    expect(readMatrix(302, '')).toMatchObject({ fault: { reason: 'BadStatus' } });
+    expect(readMatrix(503, refusal, 16)).toEqual(readVector(503, refusal));
+    expect(readMatrix(302, '', 16)).toMatchObject({ fault: { reason: 'BadStatus' } });
   });
 });

@@ -10,7 +10,7 @@ export interface Sample {
 /** What a series was over a range; some points may be missing. */
 export interface Series {
   labels: Sample['labels'];
-  /** In the order of time. */
+  /** In the order of time, of which no two are the same. */
   points: { atSeconds: number; value: number }[];
 }
 
@@ -61,7 +61,8 @@ export function readVector(status: number, text: string): Result<Vector> {
   return success(vector);
 }
 
-export function readMatrix(status: number, text: string): Result<Matrix> {
+/** `mostPoints`: of a series. What judges them takes time by the square of their number. */
+export function readMatrix(status: number, text: string, mostPoints: number): Result<Matrix> {
   const read = readResult(status, text, 'matrix');
   if (!read.ok) return read;
   const matrix: Matrix = { series: [], histograms: 0, warnings: read.value.warnings };
@@ -72,10 +73,13 @@ export function readMatrix(status: number, text: string): Result<Matrix> {
       continue;
     }
     if (!Array.isArray(series['values'])) return badAnswer('has a series without values');
+    if (series['values'].length > mostPoints) return badAnswer('has more points than were asked for');
     const points: Series['points'] = [];
     for (const pair of series['values'] as unknown[]) {
       const point = readPair(pair);
       if (point === undefined || !Number.isFinite(point.atSeconds)) return badAnswer('has a sample that is no number');
+      if (point.atSeconds <= (points.at(-1)?.atSeconds ?? -Infinity))
+        return badAnswer('has points that are not in the order of time');
       points.push(point);
     }
     matrix.series.push({ labels: series['metric'], points });

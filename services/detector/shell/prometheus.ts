@@ -133,7 +133,9 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
       };
       // Without its end: who asks a moment later is content with the range of the question that is under way.
       const asked = [promQL, steps, stepSeconds];
-      return share(ranges, source, asked, { path: '/api/v1/query_range', fields, read: readMatrix }, signal);
+      // One more than both ends included: some that speak this API align the range to the step.
+      const read = (status: number, text: string) => readMatrix(status, text, steps + 2);
+      return share(ranges, source, asked, { path: '/api/v1/query_range', fields, read }, signal);
     },
   };
 }
