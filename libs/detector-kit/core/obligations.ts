@@ -7,6 +7,7 @@ import {
   MAX_ANSWER_BYTES,
   MAX_INFO_LENGTH,
   MAX_INFO_MILLISECONDS,
+  MAX_PATTERN_LENGTH,
   DETECTOR_API_VERSION,
 } from '@kubervisor/shared/detection/contract';
 
@@ -43,7 +44,7 @@ export const OBLIGATIONS = {
   },
   'info-schema': {
     level: 'must',
-    says: '`parameters` of /v1/info is a JSON Schema: 2020-12, or draft-04 to 07 where `$schema` says so. It refers to nothing outside itself and is checked in milliseconds.',
+    says: `\`parameters\` of /v1/info is a JSON Schema: 2020-12, or draft-04 to 07 where \`$schema\` says so. It refers to nothing outside itself, its patterns have at most ${MAX_PATTERN_LENGTH} characters, and it is checked in milliseconds.`,
     todo: 'Check the schema with a validator, put what it refers to below $defs, and take out regular expressions that backtrack for ever, such as ^(a+)+$.',
   },
   status: {

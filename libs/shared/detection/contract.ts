@@ -11,6 +11,11 @@ export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 export const MAX_INFO_LENGTH = 256 * 1024;
 /** So long `/v1/info` is waited for. */
 export const MAX_INFO_MILLISECONDS = 2000;
+/**
+ * Of a regular expression in the schema of `/v1/info`. A foreign one is read in one go, which no time-out ends: of 200 KB that takes seconds
+ * and 600 MB, of so much a fraction of a second.
+ */
+export const MAX_PATTERN_LENGTH = 1000;
 
 const short = (max: number) => z.string().max(max);
 

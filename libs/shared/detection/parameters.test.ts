@@ -57,8 +57,15 @@ test.each<[object]>([
   [{ $ref: 'http://169.254.169.254/schema' }],
   [{ properties: { a: { pattern: '(' } } }],
   [{ properties: 7 }],
+  [{ properties: { a: { pattern: 'a'.repeat(1001) } } }],
+  [{ patternProperties: { [`(${'\\p{L}'.repeat(200)})`]: {} } }],
 ])('%j is no schema', (none) => {
   expect(() => parametersProblem(none as Record<string, unknown>, { a: '' })).toThrow();
+});
+
+test('a pattern may have 1000 characters', () => {
+  const schema = { properties: { a: { pattern: 'a'.repeat(1000) } } };
+  expect(parametersProblem(schema, { a: '' })).toBe('parameters.a does not have the form that the plug-in asks for');
 });
 
 test('a schema cannot make a promise of the answer, nor change the parameters', () => {

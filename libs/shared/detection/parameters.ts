@@ -1,8 +1,17 @@
 /** Parameters of the resource against the JSON Schema of the plug-in. */
 import { Ajv, type ErrorObject } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { MAX_PATTERN_LENGTH } from './contract.ts';
 
-const OPTIONS = { strict: false, validateFormats: false, logger: false } as const;
+const regExp = Object.assign(
+  (pattern: string, flags: string): RegExp => {
+    if (pattern.length > MAX_PATTERN_LENGTH) throw new Error('a pattern is too long');
+    return new RegExp(pattern, flags);
+  },
+  { code: 'new RegExp' },
+);
+
+const OPTIONS = { strict: false, validateFormats: false, logger: false, code: { regExp } } as const;
 /** These never compile a foreign schema, so no `$id` of one plug-in is known to the next. What they compile, on first use, is what a schema may be. */
 const DRAFTS = {
   'up to 07': {
