@@ -111,10 +111,11 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
         error: 'exactly one of url and service must be given',
       }),
       async ({ request, stanza, signal, deadline }) => {
-        const destination = clients.resolver.pluginByContract(stanza, request.service.namespace);
+        const { namespace } = request.service;
+        const destination = clients.resolver.pluginByContract(stanza, namespace);
         if (!destination.ok) return destination;
         const parameters = stanza.parameters ?? {};
-        const fit = await clients.pluginInfo.check(destination.value, parameters, deadline);
+        const fit = await clients.pluginInfo.check(destination.value, parameters, deadline, namespace);
         if (!fit.ok) return fit;
         const question = pluginRequest(request, parameters, deadline - performance.now());
         const given = await clients.plugin.verdicts(destination.value, question, signal);

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { checkParameters } from '@kubervisor/runtime/plugin-parameters';
 import type { ParameterAnswer, ParameterQuestion } from './parameter-checks.ts';
 
-parentPort?.on('message', ({ id, schema, parameters }: ParameterQuestion) => {
+parentPort?.on('message', ({ id, text }: ParameterQuestion) => {
+  const { schema, parameters } = JSON.parse(text) as { schema: Record<string, unknown>; parameters: unknown };
   parentPort?.postMessage({ id, checked: checkParameters(schema, parameters) } satisfies ParameterAnswer);
 });

@@ -25,7 +25,7 @@ function plugin() {
   };
   const info = createPluginInfo(outbound, checks, () => state.now);
   const check = async (limit: unknown) => {
-    const result = await info.check(base, { limit }, state.now + 30_000);
+    const result = await info.check(base, { limit }, state.now + 30_000, 'shop');
     return result.ok ? result.value : result.fault.reason;
   };
   return { state, check };

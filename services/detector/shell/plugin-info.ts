@@ -12,8 +12,13 @@ import type { ParameterChecks } from './parameter-checks.ts';
 import { below } from './plugin.ts';
 
 export interface PluginInfo {
-  /** `deadline` on the monotonic clock, as `now`. A fault is a mismatch; the value is what to warn of. */
-  check(base: Destination, parameters: Record<string, unknown>, deadline: number): Promise<Result<string[]>>;
+  /** `deadline` on the monotonic clock, as `now`; `namespace`: of the resource. A fault is a mismatch; the value is what to warn of. */
+  check(
+    base: Destination,
+    parameters: Record<string, unknown>,
+    deadline: number,
+    namespace: string,
+  ): Promise<Result<string[]>>;
 }
 
 /** How long an answer is good: of a plug-in that was replaced, of one that could not say, and of one whose schema refused somebody. */
@@ -51,7 +56,7 @@ export function createPluginInfo(outbound: Outbound, checks: ParameterChecks, no
   }
 
   return {
-    async check(base, parameters, deadline) {
+    async check(base, parameters, deadline, namespace) {
       const info = infoOf(base, deadline);
       const expireAfter = (milliseconds: number) => {
         info.until = Math.min(info.until, info.since + milliseconds);
@@ -62,7 +67,7 @@ export function createPluginInfo(outbound: Outbound, checks: ParameterChecks, no
         return success([`the parameters were not checked: ${schema.fault.message}`]);
       }
       const key = JSON.stringify(parameters);
-      const checking = info.checked.get(key) ?? checks.check(schema.value, parameters).then(resultOf);
+      const checking = info.checked.get(key) ?? checks.check(namespace, schema.value, parameters).then(resultOf);
       if (info.checked.size < MAX_KEPT) info.checked.set(key, checking);
       const left = deadline - now();
       const late = success(['the parameters were not checked: others are being checked']);
