@@ -435,6 +435,30 @@ describe('a source that keeps failing', () => {
     expect(lines.join('')).not.toContain('given a rest');
   });
 
+  test('slow queries that hold every connection do not make it rest either: the trivial question has one of its own', async () => {
+    const queries: string[] = [];
+    const port = await listenOn(
+      createServer((request, response) => {
+        let body = '';
+        request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        request.on('end', () => {
+          const query = new URLSearchParams(body).get('query') ?? '';
+          queries.push(query);
+          if (query !== 'slow') response.end(vector);
+        });
+      }),
+    );
+    await start({ name: 'narrow', url: `http://127.0.0.1:${port}`, concurrency: 1 });
+    const slow = ask('narrow', 'slow', 20_000);
+    while (!queries.includes('slow')) await setTimeout(5);
+    for (let n = 0; n < 5; n++) expect((await ask('narrow', `other ${n}`, 20)).error?.reason).toBe('Timeout');
+    const isOver = () => queries.includes('vector(1)') || lines.join('').includes('given a rest');
+    while (!isOver()) await setTimeout(5);
+    expect(lines.join('')).not.toContain('given a rest');
+    await service?.stop();
+    expect((await slow).error?.reason).toBeDefined();
+  });
+
   test('of those that resources name by address it is counted how many rest', async () => {
     await start();
     for (let n = 0; n < 6; n++) await ask('prometheus.nowhere');

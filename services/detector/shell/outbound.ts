@@ -21,6 +21,8 @@ export interface Request {
   signal: AbortSignal;
   /** How messages call the other end: `Prometheus`, `the plug-in`. */
   peer: string;
+  /** On a connection beside the others, so that it does not wait for one that they hold. */
+  apart?: boolean;
 }
 
 export interface Outbound {
@@ -79,9 +81,9 @@ export function createOutbound(
       );
     };
 
-  const agentFor = (via: Destination['via'], identity: Tls) =>
+  const agentFor = (via: Destination['via'], identity: Tls, most: number) =>
     new Agent({
-      connections,
+      connections: most,
       keepAliveTimeout: 10_000,
       // The caller's signal is the one deadline.
       headersTimeout: 0,
@@ -98,8 +100,10 @@ export function createOutbound(
       },
     });
   const agentsFor = (identity: Tls) => ({
-    service: agentFor('service', identity),
-    outside: agentFor('outside', identity),
+    service: agentFor('service', identity, connections),
+    outside: agentFor('outside', identity, connections),
+    serviceApart: agentFor('service', identity, 1),
+    outsideApart: agentFor('outside', identity, 1),
   });
   let identity = tls();
   let agents = agentsFor(identity);
@@ -108,17 +112,17 @@ export function createOutbound(
   function current(): typeof agents {
     const next = tls();
     if (next.ca === identity.ca && next.cert === identity.cert && next.key === identity.key) return agents;
-    void agents.service.close();
-    void agents.outside.close();
+    for (const agent of Object.values(agents)) void agent.close();
     identity = next;
     agents = agentsFor(identity);
     return agents;
   }
 
   return {
-    async send(via, { url, peer, ...call }) {
+    async send(via, { url, peer, apart = false, ...call }) {
       try {
-        return success(await exchange(url, { ...call, dispatcher: current()[via], maxBytes: MAX_ANSWER_BYTES }));
+        const dispatcher = current()[apart ? (`${via}Apart` as const) : via];
+        return success(await exchange(url, { ...call, dispatcher, maxBytes: MAX_ANSWER_BYTES }));
       } catch (error) {
         if (call.signal.aborted) return failure('Timeout', `${peer} did not answer in time`);
         if (error instanceof AddressRefused) return failure('AddressRefused', `${peer}: ${error.message}`);
@@ -133,8 +137,7 @@ export function createOutbound(
     },
     close() {
       // Not awaited: undici also waits there for connections that are still being made.
-      void agents.service.destroy();
-      void agents.outside.destroy();
+      for (const agent of Object.values(agents)) void agent.destroy();
     },
   };
 }

@@ -43,6 +43,7 @@ interface Question<T> {
   /** Of the body; computed when it is sent. */
   fields(): Record<string, string>;
   read(status: number, text: string): Result<T>;
+  apart?: boolean;
 }
 
 const PROBE_TIMEOUT_MILLISECONDS = 5000;
@@ -56,6 +57,8 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
     path: '/api/v1/query',
     fields: () => ({ query: 'vector(1)' }),
     read: readVector,
+    // Queries that hold every connection would else make a source rest that answers.
+    apart: true,
   };
   const rests = createRests<Source>(
     (source) => ask(source, trivial, AbortSignal.timeout(PROBE_TIMEOUT_MILLISECONDS), () => undefined),
@@ -65,7 +68,7 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
 
   async function ask<T>(
     source: Source,
-    { path, read, fields }: Question<T>,
+    { path, read, fields, apart = false }: Question<T>,
     signal: AbortSignal,
     onAnswer: (result: Result<T>) => void,
   ): Promise<Result<T>> {
@@ -87,6 +90,7 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
           ? signal
           : AbortSignal.any([signal, AbortSignal.timeout(source.timeoutMilliseconds)]),
       peer: 'Prometheus',
+      apart,
     });
     const result = answer.ok ? read(answer.value.status, answer.value.text) : answer;
     onAnswer(result);
