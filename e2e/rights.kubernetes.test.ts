@@ -411,6 +411,7 @@ const skipped = (reasons: readonly string[]): string =>
       await Promise.all([
         (async () => {
           await then.leavesTraffic('returned', returned);
+          when.isBad(repaired, paused, evicted, deleted);
           await then.isInTraffic('returned', returned);
           for (const reason of ['PodBroken', 'PodActivated'])
             await then.eventsTell(returned, reason, 'Pod', 'KubervisorService');
@@ -436,7 +437,8 @@ const skipped = (reasons: readonly string[]): string =>
     }, 120_000);
 
     test('when the leader is killed, the other one leads, with the same account', async () => {
-      const leads = ({ log }: (typeof world.processes)[number]) => log.some(({ msg }) => msg === 'leading');
+      const leads = ({ log }: (typeof world.processes)[number]) =>
+        log.findLast(({ msg }) => ['leading', 'leading no more'].includes(String(msg)))?.['msg'] === 'leading';
       await world.until('one leads', () => world.of('controller').some(leads));
       const [leader] = world.of('controller').filter(leads);
       const [other] = world.of('controller').filter((one) => one !== leader);
@@ -602,7 +604,13 @@ const SAYS: [subject: string, ...who: User[]][] = [
       [`${API}.CONSUMER.INFO.${stream}.${durable}`, 'controller', ...workerOf(kind)],
     ];
   }),
-  ['kubervisor.fact.pod-broken.shop.cart', ...USERS],
+  // What the audit trail tells of somebody only that one can have written.
+  ['kubervisor.fact.pod-broken.shop.cart', 'breaker'],
+  ...['pod-activated', 'pod-paused', 'pod-killed'].map((type): [string, User] => [
+    `kubervisor.fact.${type}.shop.cart`,
+    'activator',
+  ]),
+  ['kubervisor.fact.pod-released.shop.cart', 'controller'],
   ...OF_STREAMS.flatMap((name): [string, ...User[]][] => [
     [`${API}.STREAM.CREATE.${name}`, 'controller'],
     [`${API}.STREAM.UPDATE.${name}`, 'controller'],

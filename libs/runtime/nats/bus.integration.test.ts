@@ -799,6 +799,7 @@ describe.each(binaries)('on %s', (_name, binary) => {
     keep(controller.subscribeFacts((message) => told.add(message.subject)));
     keep(controller.claims.watch({ claim: (key) => told.add(key), current: () => told.add('current') }));
     await told.one((line) => line === 'current');
+    const factOf = { evaluate: CART_FACT, activate: 'kubervisor.fact.pod-killed.shop.cart' };
     for (const [kind, bus] of Object.entries(workers) as [WorkKind, Bus][]) {
       const consumption = bus.consume(
         kind,
@@ -807,7 +808,7 @@ describe.each(binaries)('on %s', (_name, binary) => {
           expect(await bus.claims.claim(`uid.${kind}`, 0, 'x', bucket)).toMatchObject({ outcome: 'claimed' });
           expect(await bus.claims.claim(`uid.${kind}`, 0, 'x')).toMatchObject({ outcome: 'refused' });
           await bus.publish(`kubervisor.round.${kind}.shop.cart`, event(1));
-          await bus.publish(CART_FACT, event(1));
+          await bus.publish(factOf[kind], event(1));
           message.ack();
         },
         { concurrency: 1 },
@@ -818,12 +819,13 @@ describe.each(binaries)('on %s', (_name, binary) => {
       await told.one((line) => line === `uid.${kind}`);
       await consumption.stop();
     }
-    await told.until((all) => all.filter((line) => line === CART_FACT).length === 2);
+    await told.until((all) => Object.values(factOf).every((fact) => all.includes(fact)));
     expect((await controller.lastFacts({ namespace: 'shop', name: 'cart' }, 1)).messages).toHaveLength(1);
 
     const { evaluate: breaker } = workers;
     await expect(breaker.lastFacts({ namespace: 'shop', name: 'cart' }, 1)).rejects.toThrow();
     await expect(breaker.publish(CART, event(1))).rejects.toThrow(/Permissions Violation|permission/i);
+    await expect(breaker.publish(factOf.activate, event(1))).rejects.toThrow();
     await expect(breaker.publish('kubervisor.round.activate.shop.cart', event(1))).rejects.toThrow();
     await expect(breaker.claims.claim('uid.activate', 0, 'x')).rejects.toThrow();
     await expect(breaker.ensure(1)).rejects.toThrow();

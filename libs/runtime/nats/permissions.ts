@@ -2,6 +2,7 @@
  * What each service may say and hear on NATS (design §9): data for the server's configuration, where each has a user of its
  * own. A breaker cannot publish work, nor claim an activation; only the controller makes streams.
  */
+import type { FactType } from '@kubervisor/shared/events/facts';
 import { CLAIMS_BUCKET, CONSUMERS, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
 import { CLAIMS_STREAM } from './claims.ts';
 
@@ -14,6 +15,13 @@ const API = '$JS.API';
 const ALL_STREAMS = [...Object.values(STREAMS).map(({ name }) => name), CLAIMS_STREAM];
 const FOLLOWED = [STREAMS.rounds.name, STREAMS.facts.name, CLAIMS_STREAM];
 const ANSWERS = ['_INBOX.>'];
+/** What the audit trail tells of one of us nobody else can have written. */
+const FACTS = {
+  controller: ['pod-released'],
+  evaluate: ['pod-broken'],
+  activate: ['pod-activated', 'pod-paused', 'pod-killed'],
+} as const satisfies Record<WorkKind | 'controller', FactType[]>;
+const factsOf = (who: keyof typeof FACTS): string[] => FACTS[who].map((type) => `kubervisor.fact.${type}.>`);
 
 function worker(kind: WorkKind): Permissions {
   const { stream, durable } = CONSUMERS[kind];
@@ -28,7 +36,7 @@ function worker(kind: WorkKind): Permissions {
       // Which bucket it is that took the claim.
       `${API}.STREAM.INFO.${CLAIMS_STREAM}`,
       `kubervisor.round.${kind}.>`,
-      'kubervisor.fact.>',
+      ...factsOf(kind),
     ],
     subscribe: ANSWERS,
   };
@@ -46,7 +54,7 @@ export const PERMISSIONS: Record<'controller' | 'breaker' | 'activator', Permiss
       // Followers: a consumer without a name each, and the word that it may go on.
       ...FOLLOWED.flatMap((name) => [`${API}.CONSUMER.CREATE.${name}`, `$JS.FC.${name}.>`]),
       'kubervisor.work.>',
-      'kubervisor.fact.>',
+      ...factsOf('controller'),
     ],
     subscribe: ANSWERS,
   },
