@@ -71,6 +71,7 @@ test.each<[string, string, ObligationName, string]>([
     'verdicts.0.outcome is none of ok, anomalous, inconclusive and error',
   ],
   ['answers nothing', 'that it is empty', 'shape', 'it is empty'],
+  ['begins with a byte order mark', 'which character', 'shape', 'it begins with a byte order mark'],
   ['compresses unasked', 'that it is compressed', 'shape', 'it is compressed'],
   ['judges a stranger', 'whom', 'asked-pods', 'verdicts.0 ("stranger") is about a pod that was not asked about'],
   ['judges a pod twice', 'which', 'one-verdict', 'verdicts.3 ("cart-7d9f8c6b5-00000") is about a pod that has one'],

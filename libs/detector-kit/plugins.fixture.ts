@@ -176,6 +176,11 @@ export const BROKEN: readonly Broken[] = [
     })),
   ),
   broken(
+    'begins with a byte order mark',
+    'shape',
+    answering((request) => ({ ...json(0), body: `\ufeff${JSON.stringify({ verdicts: verdictsOf(request) })}` })),
+  ),
+  broken(
     'knows another outcome',
     'shape',
     saying((one) => ({ ...one, outcome: 'bad' })),

@@ -81,6 +81,7 @@ function hint(text: string): string {
   } catch {
     const [, number] = /[:[,]\s*(-?(?:NaN|Infinity))\b/.exec(text) ?? [];
     if (number !== undefined) return ` (JSON has no ${number})`;
+    if (text.startsWith('\ufeff')) return ' (it begins with a byte order mark)';
     if (text.trim() === '') return ' (it is empty)';
     return text.startsWith('\u001f') || text.includes('\ufffd') ? ' (it is compressed, which was not asked for)' : '';
   }
