@@ -30,6 +30,7 @@ const commandsOf = (block: string): string[] =>
 /** Pages whose commands and manifests a test of their own takes from them. */
 const OWN_TEST: Readonly<Record<string, string>> = {
   'docs/kubectl.md': 'e2e/kubectl.kubernetes.test.ts',
+  'docs/getting-started.md': 'e2e/installation.kubernetes.test.ts',
   'docs/detectors/write-your-own.md': 'libs/detector-kit/package.test.ts',
   'docs/detectors/sources.md': 'services/detector/core/sources-file.test.ts',
 };
@@ -44,7 +45,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, where: string, words: stri
   [/^npm run release( -- --dry-run)?$/, 'e2e/uninstall.kubernetes.test.ts', 'release'],
   [/^(HTTP_PORT=\d+ )(DETECTOR_URL=\S+ )?npm start -w services\/\w+$/, 'libs/testing/services.ts', 'HTTP_PORT'],
   [/^export (KUBECONFIG|KUBEBUILDER_ASSETS)=/, 'libs/testing/kubernetes/cluster.ts', 'KUBEBUILDER_ASSETS'],
-  [/^helm (install|upgrade|uninstall|test) kubervisor /, 'deploy/k8s/chart.kubernetes.test.ts', 'helm'],
+  [/^helm (install|upgrade|uninstall|test) kubervisor /, 'e2e/installation.kubernetes.test.ts', 'helm'],
 ];
 
 const kubectl = ((): string | undefined => {

@@ -20,7 +20,8 @@ async function run(): Promise<number> {
   const { url, json, ...options } = args;
   // Not before its version is known: an older Node cannot even read it.
   const { check } = await import('./shell/check.ts');
-  const colored = stdout.isTTY && (env['NO_COLOR'] ?? '') === '';
+  // `isTTY` of a pipe is undefined, which the library of colours reads as: find out yourself.
+  const colored = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '';
   const write = (text: string): unknown => (json ? undefined : stdout.write(text));
   write(`${url} and contract v1\n`);
   const report = await check(url, { ...options, onFinding: (finding) => void write(findingText(finding, colored)) });
