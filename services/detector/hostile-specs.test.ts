@@ -3,7 +3,7 @@
  * breaker, and the names in it are resolved by a DNS server whose answers are the test's.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { promises as dns } from 'node:dns';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -15,6 +15,7 @@ import { evaluationResponse, type EvaluationResponse } from '@kubervisor/shared/
 import { startDns, type DnsServer } from '@kubervisor/testing/servers/dns';
 import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
 import { systemNames, type Names } from './shell/names.ts';
+import { startTcpPeer } from './shell/tcp-peer.fixture.ts';
 
 const SERVICE = 'judge.shop.svc.cluster.local';
 /** What a hostile peer says wherever it can; and what must never be seen of it. */
@@ -57,22 +58,15 @@ afterEach(async () => {
   await zone.close();
 });
 
-async function listenOn(server: Server | TcpServer): Promise<number> {
+async function listenOn(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closers.push(() => new Promise((resolve) => server.close(resolve)));
   return (server.address() as AddressInfo).port;
 }
-/** A peer that need not speak HTTP. */
 async function serveTcp(onSocket: (socket: Socket) => void): Promise<number> {
-  const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    onSocket(socket);
-  });
-  const at = await listenOn(server);
-  closers.push(() => sockets.forEach((socket) => socket.destroy()));
-  return at;
+  const peer = await startTcpPeer(onSocket);
+  closers.push(() => peer.close());
+  return peer.port;
 }
 
 async function start(allow = ''): Promise<DetectorService> {

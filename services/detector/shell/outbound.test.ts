@@ -1,10 +1,11 @@
 import { createServer, type RequestListener } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MAX_ANSWER_BYTES } from '@kubervisor/shared/detection/contract';
 import { parseAllowList } from '../core/address.ts';
 import type { Names } from './names.ts';
 import { createOutbound, type Outbound } from './outbound.ts';
+import { startTcpPeer } from './tcp-peer.fixture.ts';
 
 const closers: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -22,17 +23,10 @@ async function serve(listener: RequestListener): Promise<number> {
   closers.push(() => server.closeAllConnections());
   return port;
 }
-/** A peer that need not speak HTTP. */
 async function serveTcp(onSocket: (socket: Socket) => void): Promise<number> {
-  const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    onSocket(socket);
-  });
-  const port = await listenOn(server);
-  closers.push(() => sockets.forEach((socket) => socket.destroy()));
-  return port;
+  const peer = await startTcpPeer(onSocket);
+  closers.push(() => peer.close());
+  return peer.port;
 }
 
 function outbound(names: Partial<Names> = {}, allow: string[] = ['127.0.0.1:*']): Outbound {
