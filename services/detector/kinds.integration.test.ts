@@ -122,6 +122,14 @@ async function eventually(ask: () => Promise<EvaluationResponse>, expected: Reco
   return answer;
 }
 
+/** A series of the query's own, at every step: what an edge case sees must not hang on which scrapes a busy machine let through. */
+const series = (pod: string, value: string | number, labels: Record<string, string> = {}) =>
+  Object.entries({ pod, ...labels }).reduce(
+    (vector, [label, text]) => `label_replace(${vector}, "${label}", "${text}", "", "")`,
+    `vector(${value})`,
+  );
+const TWO_SERIES = `${series('cart-1', 1)} or ${series('cart-1', 2, { code: '500' })}`;
+
 const per = (by: string) => `sum${by} (rate(latency_seconds_sum[3s])) / sum${by} (rate(latency_seconds_count[3s]))`;
 const latency = per(' by (pod)');
 const inTraffic = latency.replaceAll('[3s]', '{pod=~"cart-.*"}[3s]');
@@ -161,23 +169,22 @@ describe.each(KINDS)('%s on a real Prometheus', (_name, kind, stanza) => {
   // Of this kind, on the value of one pod that is there.
   const edge = (promQL: string, timeoutMilliseconds?: number) =>
     evaluate(kind, { ...stanza, promQL, ...(kind === 'outlier' && { minFleet: 3 }) }, ['cart-1'], timeoutMilliseconds);
-  const one = 'latency_seconds_count{pod="cart-1"}';
 
   test.each([
     ['an empty result', 'no_such_metric', {}],
-    ['NaN', `${one} * NaN`, { notANumber: 1 }],
-    ['+Inf', `${one} / 0`, { notANumber: 1 }],
-    ['-Inf', `-${one} / 0`, { notANumber: 1 }],
-    ['a missing pod label', 'sum(latency_seconds_count)', { noPodLabel: 1 }],
-    ['an unknown pod', 'sum by (pod) (latency_seconds_count{pod="cart-2"})', { notAsked: 1 }],
-    ['two series a pod', '{__name__=~"latency_seconds_.*",pod="cart-1"}', { duplicateSeries: 2 }],
+    ['NaN', series('cart-1', 'NaN'), { notANumber: 1 }],
+    ['+Inf', `${series('cart-1', 1)} / 0`, { notANumber: 1 }],
+    ['-Inf', `-${series('cart-1', 1)} / 0`, { notANumber: 1 }],
+    ['a missing pod label', 'vector(1)', { noPodLabel: 1 }],
+    ['an unknown pod', series('cart-2', 1), { notAsked: 1 }],
+    ['two series a pod', TWO_SERIES, { duplicateSeries: 2 }],
   ])('V1: %s is inconclusive, and is counted', async (_what, promQL, ignored) => {
     expect(await edge(promQL)).toMatchObject({ verdicts: [{ outcome: 'inconclusive' }], ignored, warnings: [] });
   });
 
   test.each([
     ['a scalar', '1', 'BadAnswer', 'the query must give an instant vector, not a scalar'],
-    ['a matrix', `${one}[1m]`, 'BadAnswer', 'the query must give an instant vector, not a matrix'],
+    ['a matrix', 'latency_seconds_count[1m]', 'BadAnswer', 'the query must give an instant vector, not a matrix'],
     ['a string', '"text"', 'BadAnswer', 'the query must give an instant vector, not a string'],
     ['a query that does not parse', 'sum by (', 'QueryFailed', 'Prometheus refused the query: bad_data'],
   ])('V1: %s is an error with a reason', async (_what, promQL, reason, message) => {
@@ -185,13 +192,14 @@ describe.each(KINDS)('%s on a real Prometheus', (_name, kind, stanza) => {
   });
 
   test('V1: a query that takes too long is a time-out', async () => {
-    const slow = 'sum by (pod) (sum_over_time((latency_seconds_count > 0)[30d:250ms]))';
+    const slow = 'sum_over_time((vector(1) > 0)[30d:250ms])';
     expect(await edge(slow, 50)).toMatchObject({ verdicts: [], error: { reason: 'Timeout' } });
   });
 });
 
 describe('a negative value on a real Prometheus', () => {
-  const negative = '-latency_seconds_count{pod=~"cart-[1-4]"}';
+  // Their last value, also where the last scrape failed.
+  const negative = '-last_over_time(latency_seconds_count{pod=~"cart-[1-4]"}[1m])';
   const pods = ['cart-1', 'cart-2', 'cart-3', 'cart-4'];
 
   test('is judged by a threshold, an outlier and a trend, and is no ratio', async () => {
@@ -199,8 +207,10 @@ describe('a negative value on a real Prometheus', () => {
       ['threshold', { max: -1 }],
       ['outlier', {}],
     ] as const) {
-      const { verdicts, ignored } = await evaluate(kind, { promQL: negative, ...fields }, pods);
-      expect(verdicts.map(({ outcome }) => outcome)).toEqual(Array(4).fill('ok'));
+      const { ignored } = await eventually(
+        () => evaluate(kind, { promQL: negative, ...fields }, pods),
+        Object.fromEntries(pods.map((pod) => [pod, 'ok'])),
+      );
       expect(ignored).toEqual({});
     }
     const { verdicts, ignored } = await evaluate('continuousValueDeviation', { promQL: negative }, pods);
@@ -246,28 +256,31 @@ describe('trend on a real Prometheus', () => {
       'cart-1': 'ok',
       'cart-growing': 'ok',
     });
-    const { verdicts } = await evaluate('trend', { ...falling, direction: 'below' }, ['cart-1', 'cart-growing']);
-    expect(verdicts[1]).toMatchObject({ outcome: 'anomalous', reason: expect.stringMatching(/^falls by/) });
-  });
+    const { verdicts } = await eventually(
+      () => evaluate('trend', { ...falling, direction: 'below' }, ['cart-1', 'cart-growing']),
+      { 'cart-1': 'ok', 'cart-growing': 'anomalous' },
+    );
+    expect(verdicts[1]?.reason).toMatch(/^falls by/);
+  }, 60_000);
 
-  const one = 'latency_seconds_count{pod="cart-1"}';
   const edge = (promQL: string, timeoutMilliseconds?: number) =>
     evaluate('trend', { ...stanza, promQL }, ['cart-1'], timeoutMilliseconds);
 
   test.each([
     ['an empty result', 'no_such_metric', {}],
-    ['NaN', `${one} * NaN`, { notANumber: 16 }],
-    ['Inf', `${one} / 0`, { notANumber: 16 }],
-    ['a missing pod label', 'sum(latency_seconds_count)', { noPodLabel: 1 }],
+    // A range of 15 steps has 16 points.
+    ['NaN', series('cart-1', 'NaN'), { notANumber: 16 }],
+    ['Inf', `${series('cart-1', 1)} / 0`, { notANumber: 16 }],
+    ['a missing pod label', 'vector(1)', { noPodLabel: 1 }],
     ['a scalar, which has none', '1', { noPodLabel: 1 }],
-    ['an unknown pod', 'sum by (pod) (latency_seconds_count{pod="cart-2"})', { notAsked: 1 }],
-    ['two series a pod', '{__name__=~"latency_seconds_.*",pod="cart-1"}', { duplicateSeries: 2 }],
+    ['an unknown pod', series('cart-2', 1), { notAsked: 1 }],
+    ['two series a pod', TWO_SERIES, { duplicateSeries: 2 }],
   ])('V1: %s is inconclusive, and is counted', async (_what, promQL, ignored) => {
     expect(await edge(promQL)).toMatchObject({ verdicts: [{ outcome: 'inconclusive' }], ignored });
   });
 
   test.each([
-    ['a matrix', `${one}[1m]`],
+    ['a matrix', 'latency_seconds_count[1m]'],
     ['a string', '"text"'],
     ['a query that does not parse', 'sum by ('],
   ])('V1: %s is refused', async (_what, promQL) => {
@@ -278,7 +291,7 @@ describe('trend on a real Prometheus', () => {
   });
 
   test('V1: a query that takes too long is a time-out', async () => {
-    const slow = 'sum by (pod) (sum_over_time((latency_seconds_count > 0)[30d:250ms]))';
+    const slow = 'sum_over_time((vector(1) > 0)[30d:250ms])';
     expect(await edge(slow, 50)).toMatchObject({ verdicts: [], error: { reason: 'Timeout' } });
   });
 });
