@@ -23,6 +23,7 @@ import { HELM } from '../scripts/chart.ts';
 import { ACCOUNTS, installAccounts, kubeconfigOf, natsUsersOf, passwordOf, renderChart } from './fixtures/accounts.ts';
 import type { Account, Accounts, ChartObject } from './fixtures/accounts.ts';
 import { given as givenIn } from './fixtures/given.ts';
+import { installKeda, startKeda } from './fixtures/keda.ts';
 import { then as thenIn } from './fixtures/then.ts';
 import { when as whenIn } from './fixtures/when.ts';
 import { startWorld, type World } from './fixtures/world.ts';
@@ -57,8 +58,8 @@ const MAY: Record<Account, May> = {
   },
 };
 const SCOPES = [
-  { scope: 'the whole cluster', everywhere: true, allowDelete: false },
-  { scope: 'some namespaces', everywhere: false, allowDelete: true },
+  { scope: 'the whole cluster', everywhere: true, allowDelete: false, keda: false },
+  { scope: 'some namespaces', everywhere: false, allowDelete: true, keda: true },
 ] as const;
 type Scope = (typeof SCOPES)[number];
 type Place = 'fleets' | 'installation' | 'elsewhere';
@@ -69,12 +70,15 @@ const expand = (lines: readonly string[]): string[] =>
     return verbs.split(',').map((verb) => [verb, ...what].join(' '));
   });
 /** All that an account may at a place; sorted. */
-function mayAt(account: Account, { everywhere, allowDelete }: Scope, place: Place): string[] {
+function mayAt(account: Account, { everywhere, allowDelete, keda }: Scope, place: Place): string[] {
   const { fleets = [], installation = [], cluster = [] } = MAY[account];
   const inFleets = account === 'activator' && allowDelete ? [...fleets, 'delete pods'] : fleets;
   const lines = [
     ...(place === 'fleets' || everywhere ? inFleets : []),
     ...(place === 'installation' ? installation : []),
+    ...(place === 'installation' && account === 'release' && keda
+      ? ['list scaledobjects.keda.sh', 'patch scaledobjects.keda.sh kubervisor-breaker']
+      : []),
     ...(everywhere ? cluster : []),
   ];
   return [...new Set(expand(lines))].sort();
@@ -330,6 +334,7 @@ const skipped = (reasons: readonly string[]): string =>
       const values = (namespace: string) => ({
         ...(!scope.everywhere && { namespaces: [namespace] }),
         activator: { allowDelete: scope.allowDelete },
+        breaker: { keda: { enabled: scope.keda } },
         controller: { leaseDurationSeconds: 3 },
         detector: { allow: ['127.0.0.1:*'] },
       });
@@ -346,6 +351,7 @@ const skipped = (reasons: readonly string[]): string =>
           installation = await cluster.namespace();
           elsewhere = await cluster.namespace();
           chart = await renderChart(installation, values(namespace));
+          if (scope.keda) await installKeda(cluster.client);
           accounts = await installAccounts(cluster, { namespace: installation, objects: chart });
           const { environment } = accounts;
           return {
@@ -558,13 +564,19 @@ const skipped = (reasons: readonly string[]): string =>
       );
     });
 
-    test('the pre-delete hook gives everything back with an account of its own', async () => {
+    test(`the pre-delete hook gives everything back with an account of its own${scope.keda ? ', while KEDA lifts what it stops' : ''}`, async () => {
       await Promise.all(
         world.processes.filter(({ service }) => service !== 'detector').map((process) => process.stop()),
       );
-      const { status, report } = await release(chart, accounts.kubeconfig('release'));
+      const keda = scope.keda ? startKeda(world.cluster.client, installation) : undefined;
+      // Breakers have one replica to begin with, which is under its minimum.
+      if (keda !== undefined) await world.until('it has lifted them', () => keda.lifted() > 0);
+      const { status, report } = await release(chart, accounts.kubeconfig('release')).finally(() => keda?.stop());
       expect({ status, problems: report?.problems }).toEqual({ status: 0, problems: [] });
       expect(report?.stopped.map(({ component }) => component).sort()).toEqual(['activator', 'breaker', 'controller']);
+      const scale = pathIn(APPS, installation, 'kubervisor-breaker', 'scale');
+      // Of a number 0 the API server says nothing.
+      expect((await world.cluster.client.call('GET', scale))['spec']).toEqual({});
       expect(world.pods().filter(bearsMarks)).toEqual([]);
       const services = await world.kubernetes.listServices(world.namespace);
       expect(services.filter(({ selector }) => selector !== undefined && LABEL.traffic in selector)).toEqual([]);

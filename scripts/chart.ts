@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
 import { CONSUMERS } from '@kubervisor/shared/events/subjects';
 import { WRITERS } from '@kubervisor/shared/installation';
-import { RELEASE_RIGHTS } from '@kubervisor/shared/release/rights';
+import { RELEASE_RIGHTS, type Right } from '@kubervisor/shared/release/rights';
 import { lookForProgram } from '@kubervisor/testing/servers/install';
 import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
 import * as z from 'zod';
@@ -82,18 +82,31 @@ export const natsFile = (): object => ({
   evaluations: { stream: CONSUMERS.evaluate.stream, consumer: CONSUMERS.evaluate.durable },
 });
 
-/** Rules of the account of a release, by where it has them. */
+/** Rules of the account of a release, by where it has them; of KEDA only where the chart makes a ScaledObject. */
 export function releaseRightsFile(): object {
-  // Those of the chart have fixed names; so nobody else's Deployment beside them can be stopped with it.
-  const resourceNames = WRITERS.map((component) => `kubervisor-${component}`);
-  const rulesOf = (place: 'fleets' | 'installation') =>
-    RELEASE_RIGHTS.filter((right) => right.in === place).map(({ group, resource, verbs }) => ({
-      apiGroups: [group],
-      resources: [resource],
-      ...(resource === 'deployments/scale' && { resourceNames }),
-      verbs,
-    }));
-  return { fleets: rulesOf('fleets'), installation: rulesOf('installation') };
+  // Those of the chart have fixed names; so nobody else's beside them can be changed with it.
+  const named: Record<string, string[]> = {
+    'deployments/scale': WRITERS.map((component) => `kubervisor-${component}`),
+    scaledobjects: ['kubervisor-breaker'],
+  };
+  const rulesOf = (rights: readonly Right[]) =>
+    rights.flatMap(({ group, resource, verbs }) => {
+      const rule = { apiGroups: [group], resources: [resource] };
+      const names = named[resource];
+      if (names === undefined) return [{ ...rule, verbs }];
+      // A list has no name to go by.
+      const [lists, changes] = [verbs.filter((verb) => verb === 'list'), verbs.filter((verb) => verb !== 'list')];
+      return [
+        ...(lists.length === 0 ? [] : [{ ...rule, verbs: lists }]),
+        { ...rule, resourceNames: names, verbs: changes },
+      ];
+    });
+  const isKeda = ({ group }: Right): boolean => group === 'keda.sh';
+  return {
+    fleets: rulesOf(RELEASE_RIGHTS.filter((right) => right.in === 'fleets')),
+    installation: rulesOf(RELEASE_RIGHTS.filter((right) => right.in === 'installation' && !isKeda(right))),
+    keda: rulesOf(RELEASE_RIGHTS.filter(isKeda)),
+  };
 }
 
 export const CHART = join(import.meta.dirname, '../deploy/k8s/chart');

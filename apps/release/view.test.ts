@@ -7,6 +7,7 @@ const report = (change: Partial<ReleaseReport> = {}): ReleaseReport => ({
   dryRun: false,
   namespaces: [],
   stopped: [],
+  paused: [],
   services: [],
   pods: { found: 0, out: 0, paused: 0, released: 0, failed: [] },
   problems: [],
@@ -40,9 +41,15 @@ test('of some namespaces the definition is not to be deleted: it would take the 
 
 test('when it is not: each problem with its next step, how to undo the stop, and no word of deletion', () => {
   const text = summaryOf(
-    report({ ok: false, stopped: [breaker], problems: [{ problem: 'it rains', next: 'wait' }] }),
+    report({
+      ok: false,
+      stopped: [breaker],
+      paused: [{ namespace: 'kv', name: 'by-lag' }],
+      problems: [{ problem: 'it rains', next: 'wait' }],
+    }),
     false,
   );
+  expect(text).toContain('kubectl annotate scaledobject by-lag --namespace kv autoscaling.keda.sh/paused-replicas-');
   expect(text).toContain('Not done: it rains.\n  Next: wait');
   expect(text).toContain('kubectl scale deployment breaker --namespace kv --replicas 3');
   expect(text).not.toContain('Nothing is left');

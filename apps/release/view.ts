@@ -1,5 +1,6 @@
 /** What people read: lines as things happen, and what it came to. */
 import type { Found, ReleaseListeners, ReleaseReport, ServiceReport } from '@kubervisor/runtime/release/release';
+import { kedaCommand } from '@kubervisor/runtime/release/processes';
 import { createColors } from 'picocolors';
 
 export interface Output {
@@ -89,7 +90,7 @@ function serviceLine(
 
 export function summaryOf(report: ReleaseReport, colored: boolean): string {
   const { green, red, bold } = createColors(colored);
-  const { pods, dryRun, ended, problems, notes, kept, stopped, services } = report;
+  const { pods, dryRun, ended, problems, notes, kept, stopped, paused, services } = report;
   const lines: string[] = [];
   if (dryRun && problems.length === 0) {
     lines.push(...services.map((service) => serviceLine(service, { green: String, yellow: String })));
@@ -114,6 +115,7 @@ export function summaryOf(report: ReleaseReport, colored: boolean): string {
         ({ namespace, name, replicas }) =>
           `  kubectl scale deployment ${name} --namespace ${namespace} --replicas ${replicas}`,
       ),
+      ...paused.map(({ namespace, name }) => `  ${kedaCommand(name, namespace, 'resume')}`),
     );
   if (notes.length > 0) lines.push('', ...notes);
   if (report.ok && !dryRun && services.some(({ result }) => result === 'removed'))

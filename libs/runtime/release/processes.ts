@@ -71,6 +71,45 @@ export const scaleToZero = (how: Persistence, { namespace, name }: Workload): Pr
     }),
   );
 
+const KEDA = '/apis/keda.sh/v1alpha1';
+/** KEDA then brings its target to so many replicas itself, and leaves it there. */
+const PAUSED_REPLICAS = 'autoscaling.keda.sh/paused-replicas';
+
+interface RawScaledObject extends RawObject {
+  spec?: { scaleTargetRef?: { kind?: string; name?: string } };
+}
+
+/**
+ * KEDA lifts whatever is below its minimum, from 0 too (a HorizontalPodAutoscaler leaves a Deployment at 0 alone), so it is told to pause
+ * before its target is stopped. Answers the names of the ScaledObjects that were told.
+ */
+export async function pauseKeda(how: Persistence, { namespace, name }: Workload): Promise<string[]> {
+  // Everybody may ask what is served; who may not list, and need not, where there is none.
+  if ((await findPersistently(how, KEDA)) === undefined) return [];
+  const path = pathIn(`${KEDA}/scaledobjects`, namespace);
+  const objects = await listPersistently<RawScaledObject, RawScaledObject>(how, path, {}, (raw) => raw);
+  const names = objects
+    .filter(
+      ({ metadata, spec: { scaleTargetRef: target } = {} }) =>
+        target?.name === name &&
+        (target.kind ?? 'Deployment') === 'Deployment' &&
+        metadata?.annotations?.[PAUSED_REPLICAS] !== '0',
+    )
+    .map(({ metadata }) => metadata?.name ?? '');
+  for (const one of names)
+    await persist(how, () =>
+      how.api.request('PATCH', pathIn(`${KEDA}/scaledobjects`, namespace, one), {
+        body: { metadata: { annotations: { [PAUSED_REPLICAS]: '0' } } },
+        contentType: MEDIA_TYPE.mergePatch,
+        signal: how.signal,
+      }),
+    );
+  return names;
+}
+/** As a person says it to KEDA, and takes it back. */
+export const kedaCommand = (name: string, namespace: string, how: 'pause' | 'resume'): string =>
+  `kubectl annotate scaledobject ${name} --namespace ${namespace} ${PAUSED_REPLICAS}${how === 'pause' ? '=0' : '-'}`;
+
 /** Names of its pods whose processes may be there yet. */
 export async function podsOf(how: Persistence, { namespace, selector }: Workload): Promise<string[]> {
   const pods = await listPersistently<RawObject & { status?: { phase?: string } }, { name: string; over: boolean }>(

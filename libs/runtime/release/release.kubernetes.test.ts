@@ -455,6 +455,54 @@ describe('our processes', () => {
     expect(before.filter((one) => !after.includes(one))).toEqual([]);
   });
 
+  describe('lifted again while the pods are released', () => {
+    const lift = () =>
+      kubernetes.api.request('PATCH', pathIn(DEPLOYMENTS, namespace, 'breaker', 'scale'), {
+        body: { spec: { replicas: 2 } },
+        contentType: MEDIA_TYPE.mergePatch,
+      });
+    const lifting = () => {
+      let lifted = false;
+      return through(kubernetes.api, {
+        async after(sent) {
+          if (lifted || !isPatchOf('pods')(sent)) return;
+          lifted = true;
+          await lift();
+          // As one that came up with a round in its hands.
+          await createPod('broken-late', broken, marks);
+        },
+      });
+    };
+
+    test('a Deployment is stopped again, and what its pods did meanwhile is released, too', async () => {
+      await aFleet();
+      await deploy('breaker');
+      const stops: number[] = [];
+      const report = await run(lifting(), {}, { stopping: ({ replicas }) => void stops.push(replicas) });
+      expect(report).toMatchObject({ ok: true, problems: [], stopped: [{ name: 'breaker', replicas: 1 }] });
+      expect(stops).toEqual([1, 2]);
+      expect(await replicasOf('breaker')).toBe(0);
+      expect((await pods()).filter(({ labels }) => labels['run'] === 'breaker')).toEqual([]);
+      expect((await pods()).filter(bearsMarks)).toEqual([]);
+    });
+
+    test('where it is not to be stopped again it is told of, and what to do about it', async () => {
+      await aFleet();
+      await deploy('breaker');
+      expect(await run(lifting(), { force: true })).toMatchObject({
+        ok: false,
+        problems: [
+          {
+            problem: expect.stringMatching(/breaker has 2 replicas: somebody scaled it/),
+            next: expect.stringContaining(
+              `kubectl annotate scaledobject NAME --namespace ${namespace} autoscaling.keda.sh/paused-replicas=0`,
+            ),
+          },
+        ],
+      });
+    });
+  });
+
   const lead = (identity: string) => {
     let end = (): void => undefined;
     const elected = new Promise<void>((resolve) => (end = resolve));

@@ -25,7 +25,9 @@ import {
   findLeases,
   findWorkloads,
   holderPod,
+  kedaCommand,
   lookAtLease,
+  pauseKeda,
   podsOf,
   scaleToZero,
   watchLease,
@@ -95,6 +97,8 @@ export interface ReleaseReport {
   /** A person said no, or it was interrupted. */
   ended?: 'declined' | 'interrupted';
   stopped: Pick<Workload, 'namespace' | 'name' | 'component' | 'replicas'>[];
+  /** ScaledObjects of KEDA that were told to pause. */
+  paused: { namespace: string; name: string }[];
   services: ServiceReport[];
   pods: {
     /** With marks, when it began. */
@@ -127,6 +131,8 @@ const ATTEMPTS = 5;
 /** A pod's grace is 30 s unless it says another, and some for a kubelet. Milliseconds. */
 const STOPPED_WITHIN = 90_000;
 const LOOK_AGAIN = 500;
+/** Stops, where somebody lifts our Deployments again and again. */
+const TURNS = 4;
 const SHOWN_FAILURES = 10;
 
 const concernsUs = (service: Service): boolean => releaseService(service).do !== 'nothing';
@@ -146,6 +152,7 @@ export async function release(
     dryRun: settings.dryRun,
     namespaces: settings.namespaces,
     stopped: [],
+    paused: [],
     services: [],
     pods: { found: 0, out: 0, paused: 0, released: 0, failed: [] },
     problems: [],
@@ -234,7 +241,8 @@ async function run(
     return;
   }
 
-  await stopWorkloads(how, found.workloads, on, report, refuse);
+  const stop = () => stopWorkloads(how, found.workloads, settings, on, report, refuse);
+  await stop();
   const silent: Lease[] = [];
   for (const lease of leases ?? []) {
     // Who was seen to be dead need not be watched again where no controller was stopped since that may have waited for its end.
@@ -254,6 +262,11 @@ async function run(
 
   await releaseServices(how, namespaces, on, report);
   await releasePods(how, namespaces, on, report);
+  // Whoever lifts our Deployments may have done so meanwhile.
+  for (let turn = 1; turn < TURNS && !force && (await areUp(how, settings, found.workloads)); turn++) {
+    await stop();
+    await releasePods(how, namespaces, on, report);
+  }
   await verify(how, settings, silent, on, report);
   await countResources(how, namespaces, report);
   await lookElsewhere(how, namespaces, found, report);
@@ -385,46 +398,83 @@ async function findOutside(
   return { dead };
 }
 
+/** Until none of their pods is there. An autoscaler or GitOps may lift what was stopped: it is stopped again. */
 async function stopWorkloads(
   how: Persistence,
   workloads: readonly Workload[],
+  { systemNamespace }: ReleaseSettings,
   on: ReleaseListeners,
   report: ReleaseReport,
   refuse: (problem: string, next: string) => void,
 ): Promise<void> {
-  for (const workload of workloads) {
-    if (workload.replicas === 0) continue;
+  if (workloads.length === 0) return;
+  const lifted = new Map<string, Workload>();
+  const unstoppable = new Set<string>();
+  const stop = async (workload: Workload): Promise<void> => {
+    const { namespace, name, component, replicas } = workload;
     on.stopping(workload);
     try {
+      report.paused.push(
+        ...(await pauseKeda(how, workload).catch(notPermitted)).map((one) => ({ namespace, name: one })),
+      );
       await scaleToZero(how, workload);
-      const { namespace, name, component, replicas } = workload;
-      report.stopped.push({ namespace, name, component, replicas });
+      if (report.stopped.some((one) => keyOf(one) === keyOf(workload))) lifted.set(keyOf(workload), workload);
+      else report.stopped.push({ namespace, name, component, replicas });
     } catch (error) {
       if (!(error instanceof ApiError) || how.signal.aborted) throw error;
       // Gone meanwhile, as wanted; its pods are waited for all the same.
-      if (error.status === 404) continue;
+      if (error.status === 404) return;
+      unstoppable.add(keyOf(workload));
       refuse(
         `the Deployment ${keyOf(workload)} runs and could not be scaled to 0: ${error.message}`,
         `kubectl scale deployment ${workload.name} --namespace ${workload.namespace} --replicas 0, then run this again`,
       );
     }
-  }
+  };
   let told = '';
   for (const giveUpAt = performance.now() + STOPPED_WITHIN; ;) {
-    const running: string[] = [];
-    for (const workload of workloads)
-      running.push(...(await podsOf(how, workload)).map((name) => keyOf({ namespace: workload.namespace, name })));
+    for (const workload of await findWorkloads(how, systemNamespace))
+      if (workload.replicas > 0 && !unstoppable.has(keyOf(workload))) await stop(workload);
+    const running = await runningPods(how, workloads);
     if (running.length === 0) return;
     if (told !== running.join()) on.waiting(running);
     told = running.join();
-    if (performance.now() > giveUpAt)
+    if (performance.now() > giveUpAt) {
+      const [first] = lifted.values();
       return refuse(
         `${running.length} of our pods did not end within ${STOPPED_WITHIN / 1000} s: ${running.slice(0, 5).join(', ')}`,
-        `see what holds them (kubectl describe pod), then run this again`,
+        first === undefined ? `see what holds them (kubectl describe pod), then run this again` : pauseLifter(first),
       );
+    }
     await pause(LOOK_AGAIN, how.signal);
     how.signal.throwIfAborted();
   }
+}
+
+/** Without the right to see ScaledObjects whatever they lift is stopped again. */
+function notPermitted(error: unknown): never[] {
+  if (error instanceof ApiError && error.status === 403) return [];
+  throw error;
+}
+
+const pauseLifter = (workload: Workload): string =>
+  `something lifts the Deployment ${keyOf(workload)} whenever it is stopped: pause that (KEDA: ${kedaCommand('NAME', workload.namespace, 'pause')}; Argo CD, Flux: suspend), then run this again`;
+
+async function runningPods(how: Persistence, workloads: readonly Workload[]): Promise<string[]> {
+  const running: string[] = [];
+  for (const workload of workloads)
+    running.push(...(await podsOf(how, workload)).map((name) => keyOf({ namespace: workload.namespace, name })));
+  return running;
+}
+
+async function areUp(
+  how: Persistence,
+  { systemNamespace }: ReleaseSettings,
+  workloads: readonly Workload[],
+): Promise<boolean> {
+  if (workloads.length === 0) return false;
+  const present = await findWorkloads(how, systemNamespace);
+  return present.some(({ replicas }) => replicas > 0) || (await runningPods(how, workloads)).length > 0;
 }
 
 /** For each of the namespaces, or once for the cluster. */
@@ -616,8 +666,8 @@ async function verify(
   });
   for (const workload of workloads.filter(({ replicas }) => replicas > 0))
     report.problems.push({
-      problem: `the Deployment ${keyOf(workload)} has ${workload.replicas} replicas: somebody scaled it (Argo CD, Flux, an operator?)`,
-      next: 'stop that, and run this again',
+      problem: `the Deployment ${keyOf(workload)} has ${workload.replicas} replicas: somebody scaled it (an autoscaler, Argo CD, Flux, an operator?)`,
+      next: pauseLifter(workload),
     });
   for (const lease of silent) {
     const now = await lookAtLease(how, lease);

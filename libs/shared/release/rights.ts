@@ -17,5 +17,6 @@ export const RELEASE_RIGHTS: readonly Right[] = [
   { group: 'apps', resource: 'deployments', verbs: ['list'], in: 'installation', needed: false },
   { group: 'apps', resource: 'deployments/scale', verbs: ['patch'], in: 'installation', needed: false },
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['list', 'get'], in: 'installation', needed: false },
+  { group: 'keda.sh', resource: 'scaledobjects', verbs: ['list', 'patch'], in: 'installation', needed: false },
   { group: 'kubervisor.k8s.io', resource: 'kubervisorservices', verbs: ['list'], in: 'fleets', needed: false },
 ];
