@@ -32,6 +32,7 @@ export default {
     { ...common, displayName: 'integration', testRegex: kinds[0] },
     { ...common, displayName: 'kubernetes', testRegex: kinds[1] },
   ],
+  globalSetup: '<rootDir>/libs/testing/jest-run.ts',
   // Most of their time they wait: for a period, a lease, a time-out.
   maxWorkers: 4,
   testTimeout: 30_000,

@@ -1,8 +1,9 @@
 /**
  * Our four services as processes, with the environment of design §10: what runs is the bundle that a release runs, made afresh once
- * for each test process, so that no test ever runs yesterday's code.
+ * for each run of Jest (else for each process), so that no test ever runs yesterday's code.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
 import { basename, join, resolve } from 'node:path';
 import { bundle, workersOf } from '../../scripts/bundle.ts';
 import { guardFolder, makeFolder, removeFolder, startChild, type Child } from './servers/child.ts';
@@ -11,21 +12,59 @@ export const SERVICES = ['controller', 'breaker', 'activator', 'detector'] as co
 export type ServiceName = (typeof SERVICES)[number];
 
 const root = resolve(import.meta.dirname, '../..');
+/** Set by jest-run.ts: a folder that all processes of one run of Jest share. */
+const RUN_FOLDER = 'KUBERVISOR_TEST_RUN';
 let bundles: Promise<string> | undefined;
 
-/** dist/ of each service in one temporary folder. */
+async function makeBundles(folder: string): Promise<void> {
+  const files = SERVICES.map((name) => join(root, 'services', name)).flatMap((service) => [
+    [basename(service), join(service, 'main.ts')],
+    ...workersOf(service),
+  ]);
+  await bundle(Object.fromEntries(files) as Record<string, string>, folder, '.mjs');
+}
+
+/** dist/ of each service in one folder. */
 function bundled(): Promise<string> {
   bundles ??= (async () => {
+    const run = process.env[RUN_FOLDER];
+    if (run !== undefined) return ofTheRun(run);
     const folder = makeFolder('services');
     guardFolder(folder);
-    const files = SERVICES.map((name) => join(root, 'services', name)).flatMap((service) => [
-      [basename(service), join(service, 'main.ts')],
-      ...workersOf(service),
-    ]);
-    await bundle(Object.fromEntries(files) as Record<string, string>, folder, '.mjs');
+    await makeBundles(folder);
     return folder;
   })();
   return bundles;
+}
+
+/** The first of a run's processes that asks makes them, for it takes seconds of CPU; the others wait for it. */
+async function ofTheRun(run: string): Promise<string> {
+  const file = (name: string): string => join(run, name);
+  const made = file('services');
+  const failed = file('failed');
+  if (first(file('claimed')))
+    try {
+      await makeBundles(file('building'));
+      renameSync(file('building'), made);
+    } catch (error) {
+      writeFileSync(failed, String(error));
+    }
+  const watched = watch(run);
+  while (!existsSync(made) && !existsSync(failed)) await once(watched, 'change');
+  watched.close();
+  if (existsSync(failed)) throw new Error(`the services could not be bundled: ${readFileSync(failed, 'utf8')}`);
+  return made;
+}
+
+/** Whether this process made the folder, which only one does. */
+function first(folder: string): boolean {
+  try {
+    mkdirSync(folder);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 /** Changes what runs from now on, in this process alone: for who must show that a fault in our code would be found. */
