@@ -25,7 +25,7 @@ import {
 import { dashboard } from './dashboard.ts';
 import { krewManifest, NO_CHECKSUM, RELEASES } from '../apps/kubectl-kubervisor/krew.ts';
 import { kubectlPage } from '../apps/kubectl-kubervisor/page.ts';
-import { lifeCyclePage } from './life-cycle-page.ts';
+import { conceptsPage } from './concepts-page.ts';
 import { configurationPage, metricsPage } from './operator-pages.ts';
 
 interface Generated {
@@ -68,7 +68,7 @@ const GENERATED: readonly Generated[] = [
     content: () =>
       `# Generated from apps/kubectl-kubervisor by npm run generate; do not edit. Of a release: npm run release -w apps/kubectl-kubervisor.\n${yaml(krewManifest(NO_CHECKSUM, RELEASES))}`,
   },
-  { path: 'docs/life-cycle.md', content: () => markdown(lifeCyclePage()) },
+  { path: 'docs/concepts.md', content: () => markdown(conceptsPage()) },
   { path: 'docs/detectors/conformance.md', content: () => markdown(conformancePage()) },
   { path: 'docs/reference.md', content: () => markdown(referencePage()) },
   { path: 'docs/metrics.md', content: () => markdown(metricsPage()) },
