@@ -35,7 +35,7 @@ const RESOURCE = {
   metadata: { name: 'cart' },
   spec: {
     service: 'cart',
-    defaultActivator: { mode: 'retryAndPause', period: 20, maxPeriod: 90 },
+    defaultActivator: { mode: 'retryAndPause', period: 20, maxPeriod: 70 },
     breakers: [
       {
         name: 'slow',
@@ -81,7 +81,7 @@ export function conceptsPage(): string {
     const floor = floorOf(total, breaker);
     return [total, available, floor, budgetOf(available, floor)];
   });
-  const waits = [1, 2, 3, 4, 5, 6].map((retryCount) => {
+  const waits = [1, 2, 3, 4].map((retryCount) => {
     const wait = waitMilliseconds({ retryCount }, 'any', { ...activator, jitter: 0 }) / 1000;
     return [retryCount, retryCount > activator.maxRetryCount ? `${wait} s, then paused` : `${wait} s`];
   });
@@ -152,7 +152,7 @@ export function conceptsPage(): string {
     table(['bad or out', 'what happens'], panics),
 
     '## The way back',
-    `A pod waits, and comes back on probation; bad again, it waits longer. In the example (\`retryAndPause\`, \`period\` 20, \`maxPeriod\` 90, \`maxRetryCount\` ${activator.maxRetryCount}) it waits, a random tenth more aside:`,
+    `A pod waits, and comes back on probation; bad again, it waits longer. In the example (\`retryAndPause\`, \`period\` 20, \`maxPeriod\` 70, \`maxRetryCount\` ${activator.maxRetryCount}) it waits, a random tenth more aside:`,
     table(['broken the … time', 'waits'], waits),
     '`periodic` waits the same every time and never gives up; `retryAndKill` evicts (PodDisruptionBudgets are honoured) in place of pausing. Time that a pod spends well in traffic forgives: one retry each `retryDecayPeriod`.',
 
