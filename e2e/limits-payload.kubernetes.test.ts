@@ -28,10 +28,7 @@ test('W1: FleetTooLarge is shown, the fleet stays as it is, another is judged al
   const large = await given.fleet('large', { replicas: LARGE });
   await given.supervision('large');
   await then.statusSays('large', 'Ready', 'FleetTooLarge');
-  await world.until(
-    'its pods are counted all the same',
-    () => world.status('large')?.available === LARGE && world.status('large')?.podCount?.nbPodsManaged === LARGE,
-  );
+  await then.statusMatches('large', { available: LARGE, podCount: { nbPodsManaged: LARGE } });
 
   when.isBad(large[0] ?? '', small[0] ?? '');
   await then.leavesTraffic('small', small[0] ?? '');

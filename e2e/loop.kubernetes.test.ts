@@ -39,7 +39,7 @@ describe('one pod of a fleet goes bad', () => {
     await then.statusSays(fleet, 'Ready', 'Reconciled');
     await then.statusSays(fleet, 'Active', 'SelectorActivated');
     await then.statusSays(fleet, 'Degraded', 'Healthy');
-    expect(world.status(fleet)).toMatchObject({ available: 5, floor: 3 });
+    await then.statusMatches(fleet, { available: 5, floor: 3 });
   });
 
   test('When the plug-in names one, then it leaves the EndpointSlice, and kubectl get -o yaml alone says who is out, why and until when', async () => {
