@@ -1,4 +1,5 @@
 /** What answers each kind of detector. A provider never throws: that it could not answer is a result (V1). */
+import type { Exchange } from '@kubervisor/runtime/http/exchange';
 import {
   continuousValueDeviation,
   discreteValueOutOfList,
@@ -8,23 +9,16 @@ import {
   trend,
   type DetectorKind,
 } from '@kubervisor/shared/crd/kubervisor-service';
-import type { JudgedPod } from '@kubervisor/shared/detection/contract';
-import { judgeVerdicts } from '@kubervisor/shared/detection/plugin-answer';
 import type { EvaluationRequest } from '@kubervisor/shared/detection/service';
 import * as z from 'zod';
-import { success, type Judgement, type Result } from './core/answer.ts';
-import { judgeDeviation } from './core/continuous-value-deviation.ts';
-import { judgeDiscreteValues } from './core/discrete-value-out-of-list.ts';
-import { judgeOutliers } from './core/outlier.ts';
+import { success, type Answer, type Result } from './core/answer.ts';
 import { pluginRequest } from './core/plugin-request.ts';
-import { judgePodList } from './core/pod-list.ts';
-import type { Sample } from './core/prometheus-answer.ts';
-import { judgeThreshold } from './core/threshold.ts';
-import { judgeTrends, rangeOf } from './core/trend.ts';
+import { rangeOf } from './core/trend.ts';
 import type { CustomServiceClient } from './shell/custom-service.ts';
+import type { Judging } from './shell/judging.ts';
 import type { PluginClient } from './shell/plugin.ts';
 import type { PluginInfo } from './shell/plugin-info.ts';
-import type { PrometheusClient } from './shell/prometheus.ts';
+import type { PrometheusClient, Range } from './shell/prometheus.ts';
 import type { Resolver } from './shell/resolver.ts';
 
 export interface Ask<T> {
@@ -37,17 +31,10 @@ export interface Ask<T> {
   deadline: number;
 }
 
-export interface Answer extends Judgement {
-  warnings: string[];
-}
-
 export interface Provider<T = unknown> {
   stanza: z.ZodType<T>;
   answer(ask: Ask<T>): Promise<Result<Answer>>;
 }
-
-/** As the answer of the service holds them. */
-const MAX_WARNINGS = 20;
 
 export interface Clients {
   prometheus: PrometheusClient;
@@ -55,62 +42,53 @@ export interface Clients {
   plugin: PluginClient;
   pluginInfo: PluginInfo;
   resolver: Resolver;
+  judge: Judging;
 }
 
 /** One of each: a kind that is added to the resource does not compile before it has its provider here. */
 export function createProviders(clients: Clients): Record<DetectorKind, Provider> {
-  const sourceOf = ({ request, stanza }: Ask<Queried>) =>
-    clients.resolver.source(stanza.prometheusService, request.service.namespace);
+  const judgeFor =
+    ({ request: { kind, pods, service }, signal }: Ask<unknown>, stanza?: Queried) =>
+    ({ status, text }: Exchange) =>
+      clients.judge({ kind, stanza, namespace: service.namespace, pods, status, text }, signal);
 
-  const ofInstantQuery = <T extends Queried>(
-    schema: z.ZodType<T>,
-    judge: (stanza: T, samples: readonly Sample[], fleet: readonly JudgedPod[]) => Judgement,
-  ): Provider =>
+  const ofQuery = <T extends Queried>(schema: z.ZodType<T>, rangeOfStanza?: (stanza: T) => Range): Provider =>
     provider(schema, async (ask) => {
-      const source = sourceOf(ask);
+      const { request, stanza, signal } = ask;
+      const source = clients.resolver.source(stanza.prometheusService, request.service.namespace);
       if (!source.ok) return source;
-      const vector = await clients.prometheus.query(source.value, ask.stanza.promQL, ask.signal);
-      if (!vector.ok) return vector;
-      return success(answerOf(judge(ask.stanza, vector.value.samples, ask.request.pods), vector.value));
+      const range = rangeOfStanza?.(stanza);
+      const query = { source: source.value, promQL: stanza.promQL, signal, ...(range && { range }) };
+      return clients.prometheus.query(query, judgeFor(ask, stanza));
     });
 
   return {
-    discreteValueOutOfList: ofInstantQuery(
+    discreteValueOutOfList: ofQuery(
       discreteValueOutOfList.refine(
         ({ goodValues, badValues }) => (goodValues === undefined) !== (badValues === undefined),
         { error: 'exactly one of goodValues and badValues must be given' },
       ),
-      judgeDiscreteValues,
     ),
-    continuousValueDeviation: ofInstantQuery(continuousValueDeviation, judgeDeviation),
-    threshold: ofInstantQuery(
+    continuousValueDeviation: ofQuery(continuousValueDeviation),
+    threshold: ofQuery(
       threshold.refine(({ max, min }) => max !== undefined || min !== undefined, {
         error: 'max or min must be given',
       }),
-      judgeThreshold,
     ),
-    outlier: ofInstantQuery(outlier, judgeOutliers),
-    trend: provider(trend, async (ask) => {
-      const source = sourceOf(ask);
-      if (!source.ok) return source;
-      const { stanza, signal, request } = ask;
-      const matrix = await clients.prometheus.queryRange(source.value, stanza.promQL, rangeOf(stanza), signal);
-      if (!matrix.ok) return matrix;
-      return success(answerOf(judgeTrends(stanza, matrix.value.series, request.pods), matrix.value));
-    }),
-    customService: provider(z.string(), async ({ request, stanza, signal }) => {
-      const { namespace } = request.service;
-      const destination = clients.resolver.plugin(stanza, namespace);
+    outlier: ofQuery(outlier),
+    trend: ofQuery(trend, rangeOf),
+    customService: provider(z.string(), async (ask) => {
+      const { request, stanza, signal } = ask;
+      const destination = clients.resolver.plugin(stanza, request.service.namespace);
       if (!destination.ok) return destination;
-      const named = await clients.customService.badPods(destination.value, signal);
-      if (!named.ok) return named;
-      return { ok: true, value: { ...judgePodList(named.value, namespace, request.pods), warnings: [] } };
+      return clients.customService.badPods(destination.value, signal, judgeFor(ask));
     }),
     detector: provider(
       pluginDetector.refine(({ url, service }) => (url === undefined) !== (service === undefined), {
         error: 'exactly one of url and service must be given',
       }),
-      async ({ request, stanza, signal, deadline }) => {
+      async (ask) => {
+        const { request, stanza, signal, deadline } = ask;
         const { namespace } = request.service;
         const destination = clients.resolver.pluginByContract(stanza, namespace);
         if (!destination.ok) return destination;
@@ -118,9 +96,8 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
         const fit = await clients.pluginInfo.check(destination.value, parameters, deadline, namespace);
         if (!fit.ok) return fit;
         const question = pluginRequest(request, parameters, deadline - performance.now());
-        const given = await clients.plugin.verdicts(destination.value, question, signal);
-        if (!given.ok) return given;
-        return success({ ...judgeVerdicts(given.value, request.pods), warnings: fit.value });
+        const answer = await clients.plugin.verdicts(destination.value, question, signal, judgeFor(ask));
+        return answer.ok ? success({ ...answer.value, warnings: fit.value }) : answer;
       },
     ),
   };
@@ -130,18 +107,6 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
 interface Queried {
   prometheusService: string;
   promQL: string;
-}
-
-/** What a judge found, with what the source said and what of its answer has no single value. */
-function answerOf(
-  { verdicts, ignored, warnings = [] }: Judgement,
-  read: { histograms: number; warnings: readonly string[] },
-): Answer {
-  return {
-    verdicts,
-    ignored: { ...ignored, ...(read.histograms > 0 && { nativeHistogram: read.histograms }) },
-    warnings: [...warnings, ...read.warnings].slice(0, MAX_WARNINGS),
-  };
 }
 
 /** The stanza was checked by the schema beside it: that is what makes the wider type safe. */

@@ -45,7 +45,8 @@ afterEach(async () => {
 const requestOf = (kind: DetectorKind, detector: unknown, change: Partial<EvaluationRequest> = {}) => ({
   apiVersion: 'detector.kubervisor.io/v1',
   evaluationId: 'round-1',
-  timeoutMilliseconds: 10_000,
+  // Long: the thread that checks parameters may have to start within it.
+  timeoutMilliseconds: 25_000,
   service: { namespace: 'shop', name: 'cart' },
   breaker: 'errors',
   pods: [

@@ -19,11 +19,12 @@ import { createProviders } from './providers.ts';
 import { createCustomServiceClient } from './shell/custom-service.ts';
 import { systemNames, type Names } from './shell/names.ts';
 import { createOutbound } from './shell/outbound.ts';
-import { createParameterChecks } from './shell/parameter-checks.ts';
+import { createJudging } from './shell/judging.ts';
 import { createPluginClient } from './shell/plugin.ts';
 import { createPluginInfo } from './shell/plugin-info.ts';
 import { createPrometheusClient } from './shell/prometheus.ts';
 import { createResolver } from './shell/resolver.ts';
+import { createSideThread } from './shell/side-thread.ts';
 import { createSourceStates } from './shell/source-states.ts';
 import { loadSources } from './shell/sources.ts';
 
@@ -59,7 +60,7 @@ export async function createDetectorService(
   const states = createSourceStates(log, (source, state, count) => counters.sources.set({ source, state }, count));
   const sources = await loadSources(config.DETECTOR_SOURCES, names, parsed.allow, states.files);
   const outbound = createOutbound(names, parsed.allow);
-  const checks = createParameterChecks();
+  const thread = createSideThread();
   const asked = (source: string) => (seconds: number, result: string) =>
     counters.sourceRequests.observe({ source, result }, seconds);
   const providers = createProviders({
@@ -70,8 +71,9 @@ export async function createDetectorService(
     }),
     customService: createCustomServiceClient(outbound, asked('customService')),
     plugin: createPluginClient(outbound, asked('detector')),
-    pluginInfo: createPluginInfo(outbound, checks, () => performance.now()),
+    pluginInfo: createPluginInfo(outbound, thread, () => performance.now()),
     resolver: createResolver({ allow: parsed.allow, clusterDomain: config.CLUSTER_DOMAIN }, sources, outbound),
+    judge: createJudging(thread),
   });
 
   async function evaluate(request: EvaluationRequest): Promise<EvaluationResponse> {
@@ -135,7 +137,7 @@ export async function createDetectorService(
     async stop() {
       clearInterval(looks);
       await server.close();
-      await checks.close();
+      await thread.close();
       for (const one of [outbound, ...[...sources.values()].map((source) => source.outbound)]) one.close();
     },
   };

@@ -4,6 +4,7 @@
  */
 import type * as z from 'zod';
 import { detectorInfo, verdictResponse, type DetectorInfo, type JudgedPod, type Verdict } from './contract.ts';
+import { parseForeign } from './foreign-json.ts';
 
 /** `problem` completes "the answer …", by our own names of the fields and by nothing that was sent. */
 export type Read<T> = { value: T } | { problem: string };
@@ -17,8 +18,8 @@ export function readVerdicts(text: string): Read<Verdict[]> {
 export const readInfo = (text: string): Read<DetectorInfo> => readAs(detectorInfo, text);
 
 function readAs<T>(schema: z.ZodType<T>, text: string): Read<T> {
-  const given = parse(text);
-  if (given === undefined) return { problem: 'is not JSON' };
+  const given = parseForeign(text);
+  if ('problem' in given) return given;
   const answer = schema.safeParse(given.json);
   if (answer.success) return { value: answer.data };
   const { path = [], code } = answer.error.issues[0] ?? {};
@@ -82,11 +83,3 @@ function asOurs({ reason, ...verdict }: Verdict, { uid }: JudgedPod): Verdict {
 
 /** As it is written to the pod: without line breaks and control characters. */
 export const oneLine = (text: string): string => text.replace(/[\p{C}\p{Z}]+/gu, ' ').trim();
-
-function parse(text: string): { json: unknown } | undefined {
-  try {
-    return { json: JSON.parse(text) as unknown };
-  } catch {
-    return undefined;
-  }
-}

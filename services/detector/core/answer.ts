@@ -28,6 +28,10 @@ export interface Judgement {
   warnings?: string[];
 }
 
+export interface Answer extends Judgement {
+  warnings: string[];
+}
+
 export function count(ignored: Ignored, reason: string): void {
   ignored[reason] = (ignored[reason] ?? 0) + 1;
 }

@@ -1,5 +1,6 @@
 /** The legacy plug-in (`customService`): it answers a `v1.PodList` of the bad pods, and everybody else of the fleet is well. */
 import type { JudgedPod, Verdict } from '@kubervisor/shared/detection/contract';
+import { parseForeign } from '@kubervisor/shared/detection/foreign-json';
 import { count, failure, success, type Ignored, type Judgement, type Result } from './answer.ts';
 
 export interface NamedPod {
@@ -11,7 +12,9 @@ export interface NamedPod {
 /** `items: null` is an empty list: so Go writes a list without entries. `kind` may be missing, as in what Go writes by default. */
 export function readPodList(text: string): Result<NamedPod[]> {
   const bad = failure('BadAnswer', 'the answer of the plug-in is not a v1.PodList');
-  const list = parse(text);
+  const parsed = parseForeign(text);
+  if ('problem' in parsed) return failure('BadAnswer', `the answer of the plug-in ${parsed.problem}`);
+  const list = parsed.json;
   if (!isObject(list) || !('items' in list)) return bad;
   if (!['PodList', 'List', undefined].includes(list['kind'] as string | undefined)) return bad;
   const items = list['items'] ?? [];
@@ -55,11 +58,3 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isOptionalText = (value: unknown): value is string | undefined =>
   value === undefined || typeof value === 'string';
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

@@ -1,4 +1,5 @@
 /** Reads what Prometheus answers to an instant query, and to one over a range. */
+import { parseForeign } from '@kubervisor/shared/detection/foreign-json';
 import { failure, success, type Result } from './answer.ts';
 
 export interface Sample {
@@ -93,13 +94,15 @@ function readResult(
   text: string,
   wanted: 'vector' | 'matrix',
 ): Result<{ result: unknown[]; warnings: string[] }> {
-  const answer = parseObject(text);
+  const parsed = parseForeign(text);
+  const answer = 'json' in parsed && isObject(parsed.json) ? parsed.json : undefined;
   if (answer?.['status'] === 'error') {
     const type = answer['errorType'];
     const known = typeof type === 'string' && ERROR_TYPES.includes(type) ? type : 'unknown error';
     return failure('QueryFailed', `Prometheus refused the query: ${known}`);
   }
   if (status !== 200) return failure('BadStatus', `Prometheus answered ${status}`);
+  if ('problem' in parsed) return badAnswer(parsed.problem);
   const data = answer?.['data'];
   if (answer?.['status'] !== 'success' || !isObject(data)) return badAnswer('is not of its API');
   const type = data['resultType'];
@@ -136,15 +139,6 @@ function readNumber(text: unknown): number | undefined {
   if (text === 'NaN') return NaN;
   if (/^[+-]?Inf$/.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : undefined;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Outbound } from './outbound.ts';
-import { createParameterChecks, type ParameterChecks } from './parameter-checks.ts';
 import { createPluginInfo } from './plugin-info.ts';
+import { createSideThread, type SideThread } from './side-thread.ts';
 
-let checks: ParameterChecks;
-beforeAll(() => void (checks = createParameterChecks()));
-afterAll(() => checks.close());
+let thread: SideThread;
+beforeAll(() => void (thread = createSideThread()));
+afterAll(() => thread.close());
 
 const base = { via: 'service' as const, url: new URL('http://judge.shop.svc.cluster.local/') };
 
@@ -23,7 +23,7 @@ function plugin() {
     },
     close: () => undefined,
   };
-  const info = createPluginInfo(outbound, checks, () => state.now);
+  const info = createPluginInfo(outbound, thread, () => state.now);
   const check = async (limit: unknown) => {
     const result = await info.check(base, { limit }, state.now + 30_000, 'shop');
     return result.ok ? result.value : result.fault.reason;

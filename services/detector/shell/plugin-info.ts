@@ -2,14 +2,13 @@
  * What a plug-in says of itself (`GET /v1/info`), to check the parameters of a resource before the plug-in is asked for verdicts. Only a
  * mismatch is an error: where the plug-in cannot tell its schema, it is asked all the same and status warns that nothing was checked.
  */
-import type { CheckedParameters } from '@kubervisor/runtime/plugin-parameters';
 import { MAX_INFO_LENGTH, MAX_INFO_MILLISECONDS } from '@kubervisor/shared/detection/contract';
-import { readInfo } from '@kubervisor/shared/detection/plugin-answer';
 import type { Destination } from '../core/address.ts';
 import { failure, success, type Result } from '../core/answer.ts';
 import type { Outbound } from './outbound.ts';
-import type { ParameterChecks } from './parameter-checks.ts';
 import { below } from './plugin.ts';
+import type { Asked, SideThread } from './side-thread.ts';
+import type { Refusal } from './turns.ts';
 
 export interface PluginInfo {
   /** `deadline` on the monotonic clock, as `now`; `namespace`: of the resource. A fault is a mismatch; the value is what to warn of. */
@@ -27,17 +26,15 @@ const MAX_KEPT = 1000;
 /** Of a long time-out so much is enough for the verdicts themselves: the first check of all waits for its thread to start. */
 const KEPT_FOR_VERDICTS_MILLISECONDS = 1000;
 
-type Schema = Record<string, unknown>;
-
 interface Kept {
-  schema: Promise<Result<Schema>>;
+  info: Promise<Result<string>>;
   since: number;
   until: number;
   /** By the parameters, as JSON. */
   checked: Map<string, Promise<Result<string[]>>>;
 }
 
-export function createPluginInfo(outbound: Outbound, checks: ParameterChecks, now: () => number): PluginInfo {
+export function createPluginInfo(outbound: Outbound, thread: SideThread, now: () => number): PluginInfo {
   const kept = new Map<string, Kept>();
 
   function infoOf(base: Destination, deadline: number): Kept {
@@ -49,26 +46,28 @@ export function createPluginInfo(outbound: Outbound, checks: ParameterChecks, no
     kept.delete(key);
     const wait = Math.max(1, Math.min(MAX_INFO_MILLISECONDS, Math.ceil((deadline - now()) / 2)));
     const since = now();
-    const schema = read(outbound, base, AbortSignal.timeout(wait));
-    const fresh: Kept = { schema, since, until: since + KEPT_MILLISECONDS.known, checked: new Map() };
+    const info = read(outbound, base, AbortSignal.timeout(wait));
+    const fresh: Kept = { info, since, until: since + KEPT_MILLISECONDS.known, checked: new Map() };
     kept.set(key, fresh);
     return fresh;
   }
 
   return {
     async check(base, parameters, deadline, namespace) {
-      const info = infoOf(base, deadline);
+      const one = infoOf(base, deadline);
       const expireAfter = (milliseconds: number) => {
-        info.until = Math.min(info.until, info.since + milliseconds);
+        one.until = Math.min(one.until, one.since + milliseconds);
       };
-      const schema = await info.schema;
-      if (!schema.ok) {
+      const info = await one.info;
+      if (!info.ok) {
         expireAfter(KEPT_MILLISECONDS.unknown);
-        return success([`the parameters were not checked: ${schema.fault.message}`]);
+        return success([`the parameters were not checked: ${info.fault.message}`]);
       }
       const key = JSON.stringify(parameters);
-      const checking = info.checked.get(key) ?? checks.check(namespace, schema.value, parameters).then(resultOf);
-      if (info.checked.size < MAX_KEPT) info.checked.set(key, checking);
+      const question = { info: info.value, parameters: key };
+      const weight = info.value.length + key.length;
+      const checking = one.checked.get(key) ?? thread.ask('parameters', namespace, question, weight).then(resultOf);
+      if (one.checked.size < MAX_KEPT) one.checked.set(key, checking);
       const left = deadline - now();
       const late = success(['the parameters were not checked: others are being checked']);
       const result = await within(checking, Math.max(1, left / 2, left - KEPT_FOR_VERDICTS_MILLISECONDS), late);
@@ -91,7 +90,7 @@ async function within<T>(promise: Promise<T>, milliseconds: number, otherwise: T
   }
 }
 
-async function read(outbound: Outbound, { url, via }: Destination, signal: AbortSignal): Promise<Result<Schema>> {
+async function read(outbound: Outbound, { url, via }: Destination, signal: AbortSignal): Promise<Result<string>> {
   const answer = await outbound.send(via, {
     method: 'GET',
     url: below(url, '/v1/info'),
@@ -103,17 +102,21 @@ async function read(outbound: Outbound, { url, via }: Destination, signal: Abort
   const { status, text } = answer.value;
   if (status !== 200) return failure('BadStatus', `/v1/info of the plug-in answered ${status}`);
   if (text.length > MAX_INFO_LENGTH) return failure('TooLarge', '/v1/info of the plug-in answered too much');
-  const info = readInfo(text);
-  if ('problem' in info) {
-    return failure('BadAnswer', 'the answer of /v1/info of the plug-in is not of the agreed shape');
-  }
-  return success(info.value.parameters);
+  return success(text);
 }
 
+const WHY: Record<Refusal, string> = {
+  late: 'was not reached',
+  crowded: 'waits for too many others of the namespace',
+  dismissed: 'could not be checked',
+};
+
 /** Parameters that could not be checked are a warning alone. */
-function resultOf(checked: CheckedParameters): Result<string[]> {
-  if ('unchecked' in checked) {
-    return success([`the parameters were not checked: the JSON Schema of the plug-in ${checked.unchecked}`]);
-  }
-  return checked.problem === undefined ? success([]) : failure('InvalidParameters', checked.problem);
+function resultOf(asked: Asked<'parameters'>): Result<string[]> {
+  const unchecked = (why: string) => success([`the parameters were not checked: ${why}`]);
+  if ('refused' in asked) return unchecked(`the JSON Schema of the plug-in ${WHY[asked.refused]}`);
+  const { answer } = asked;
+  if (answer === 'noInfo') return unchecked('the answer of /v1/info of the plug-in is not of the agreed shape');
+  if ('unchecked' in answer) return unchecked(`the JSON Schema of the plug-in ${answer.unchecked}`);
+  return answer.problem === undefined ? success([]) : failure('InvalidParameters', answer.problem);
 }

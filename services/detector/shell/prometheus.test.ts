@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { failure, success } from '../core/answer.ts';
 import type { Request } from './outbound.ts';
-import { createPrometheusClient, type Source } from './prometheus.ts';
+import { createPrometheusClient, type PrometheusClient, type Range, type Source } from './prometheus.ts';
 
 /** A source whose Prometheus answers an empty vector when told to. */
 function sourceOf(name: string, url: string, headers: Record<string, string> = {}) {
@@ -24,7 +24,14 @@ function sourceOf(name: string, url: string, headers: Record<string, string> = {
   return { source, requests, answer: () => pending.splice(0).forEach((one) => one()) };
 }
 const silent = { shared: () => undefined, asked: () => undefined, turned: () => undefined };
-const client = () => createPrometheusClient(silent);
+const client = () => asking(createPrometheusClient(silent));
+/** What becomes of the answers is another's business. */
+const asking = (prometheus: PrometheusClient) => ({
+  query: (source: Source, promQL: string, signal: AbortSignal) =>
+    prometheus.query({ source, promQL, signal }, async (answer) => success(answer)),
+  queryRange: (source: Source, promQL: string, range: Range, signal: AbortSignal) =>
+    prometheus.query({ source, promQL, range, signal }, async (answer) => success(answer)),
+});
 const signal = () => new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -66,7 +73,7 @@ describe('queries to Prometheus', () => {
 
   test('over a range end now and begin so many steps before', async () => {
     const { source, requests, answer } = sourceOf('central', 'http://thanos/prefix/');
-    const prometheus = createPrometheusClient(silent, () => 1_700_000_000_123);
+    const prometheus = asking(createPrometheusClient(silent, () => 1_700_000_000_123));
     const asked = prometheus.queryRange(source, 'a + b', { steps: 15, stepSeconds: 0.5 }, signal());
     await turn();
     expect(requests[0]?.url.href).toBe('http://thanos/prefix/api/v1/query_range');
@@ -83,7 +90,7 @@ describe('queries to Prometheus', () => {
   test('over one range share an answer though the clock goes on; those over another, and instant ones, have their own', async () => {
     const { source, requests, answer } = sourceOf('central', 'http://thanos');
     let now = 0;
-    const prometheus = createPrometheusClient(silent, () => (now += 1000));
+    const prometheus = asking(createPrometheusClient(silent, () => (now += 1000)));
     const ask = (steps: number) => prometheus.queryRange(source, 'up', { steps, stepSeconds: 1 }, signal());
     const all = [ask(15), ask(15), ask(30), prometheus.query(source, 'up', signal())];
     await turn();

@@ -1,10 +1,11 @@
 /** Queries to Prometheus, or to anything with its API: instant ones, and ones over a range. */
+import type { Exchange } from '@kubervisor/runtime/http/exchange';
 import { failure, success, type Fault, type Result } from '../core/answer.ts';
 import type { Destination } from '../core/address.ts';
-import { readMatrix, readVector, type Matrix, type Vector } from '../core/prometheus-answer.ts';
+import { readVector } from '../core/prometheus-answer.ts';
 import type { Outbound } from './outbound.ts';
 import { createRests } from './rests.ts';
-import { createSharedFlights, type SharedFlights } from './shared-flights.ts';
+import { createSharedFlights } from './shared-flights.ts';
 
 export interface Source {
   /** Undefined of a Service that a resource names by its address. */
@@ -19,15 +20,23 @@ export interface Source {
   timeoutMilliseconds?: number;
 }
 
-export interface PrometheusClient {
-  query(source: Source, promQL: string, signal: AbortSignal): Promise<Result<Vector>>;
-  /** Over the last `steps` × `stepSeconds` until now, both ends included. */
-  queryRange(source: Source, promQL: string, range: Range, signal: AbortSignal): Promise<Result<Matrix>>;
+export interface Query {
+  source: Source;
+  promQL: string;
+  /** Undefined: an instant query. */
+  range?: Range;
+  signal: AbortSignal;
 }
 
+/** The last `steps` × `stepSeconds` until now, both ends included. */
 export interface Range {
   steps: number;
   stepSeconds: number;
+}
+
+export interface PrometheusClient {
+  /** `judge` makes of the answer what is wanted of it: by what becomes of it the source is known to be well, too. */
+  query<T>(query: Query, judge: (answer: Exchange) => Promise<Result<T>>): Promise<Result<T>>;
 }
 
 export interface PrometheusObserver {
@@ -38,53 +47,38 @@ export interface PrometheusObserver {
   turned(source: Source, fault: Fault | undefined): void;
 }
 
-interface Question<T> {
-  path: string;
-  /** Of the body; computed when it is sent. */
-  fields(): Record<string, string>;
-  read(status: number, text: string): Result<T>;
-  apart?: boolean;
+/** What all that wait for one request are given. */
+interface Landed {
+  answer: Result<Exchange>;
+  /** Whoever is the first to know what is to be made of the answer tells it. */
+  tell(result: Result<unknown>): void;
 }
 
 const PROBE_TIMEOUT_MILLISECONDS = 5000;
+/** One series without a label. */
+const MAX_PROBE_LENGTH = 64 * 1024;
 
 /** `now`: milliseconds since 1970; a range is asked for by the clock of this machine. */
 export function createPrometheusClient(observer: PrometheusObserver, now = () => Date.now()): PrometheusClient {
-  const instant = createSharedFlights<Result<Vector>>(() => observer.shared());
-  const ranges = createSharedFlights<Result<Matrix>>(() => observer.shared());
+  const flights = createSharedFlights<Landed>(() => observer.shared());
+  const rests = createRests<Source>(probe, observer, () => performance.now());
 
-  const trivial: Question<Vector> = {
-    path: '/api/v1/query',
-    fields: () => ({ query: 'vector(1)' }),
-    read: readVector,
-    // Queries that hold every connection would else make a source rest that answers.
-    apart: true,
-  };
-  const rests = createRests<Source>(
-    (source) => ask(source, trivial, AbortSignal.timeout(PROBE_TIMEOUT_MILLISECONDS), () => undefined),
-    { turned: (source, fault) => observer.turned(source, fault) },
-    () => performance.now(),
-  );
-
-  async function ask<T>(
+  async function send(
     source: Source,
-    { path, read, fields, apart = false }: Question<T>,
-    signal: AbortSignal,
-    onAnswer: (result: Result<T>) => void,
-  ): Promise<Result<T>> {
-    const credentials = (await source.credentials?.()) ?? success({});
-    // It was not asked, so it did not fail either: no rest mends a file.
-    if (!credentials.ok) return credentials;
+    credentials: Record<string, string>,
+    {
+      path,
+      fields,
+      signal,
+      apart,
+    }: { path: string; fields: Record<string, string>; signal: AbortSignal; apart: boolean },
+  ): Promise<Result<Exchange>> {
     const base = source.destination.url.href.replace(/\/+$/, '');
-    const answer = await source.outbound.send(source.destination.via, {
+    return source.outbound.send(source.destination.via, {
       method: 'POST',
       url: new URL(`${base}${path}`),
-      headers: {
-        ...credentials.value,
-        accept: 'application/json',
-        'content-type': 'application/x-www-form-urlencoded',
-      },
-      body: new URLSearchParams(fields()).toString(),
+      headers: { ...credentials, accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams(fields).toString(),
       signal:
         source.timeoutMilliseconds === undefined
           ? signal
@@ -92,54 +86,75 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
       peer: 'Prometheus',
       apart,
     });
-    const result = answer.ok ? read(answer.value.status, answer.value.text) : answer;
-    onAnswer(result);
-    return result;
   }
 
-  async function share<T>(
-    flights: SharedFlights<Result<T>>,
-    source: Source,
-    asked: unknown[],
-    question: Question<T>,
-    signal: AbortSignal,
-  ): Promise<Result<T>> {
-    // By name too: two sources may be one address with the credentials of different tenants.
-    const ofSource = [source.name, source.destination.via, source.destination.url.href];
-    const key = JSON.stringify([...ofSource, ...asked]);
-    const sourceKey = JSON.stringify(ofSource);
-    const rest = await rests.admit(sourceKey, signal);
-    if (rest !== undefined) return { ok: false, fault: rest };
-    const timed = async (until: AbortSignal) => {
-      const started = performance.now();
-      const result = await ask(source, question, until, (heard) => rests.heard(sourceKey, source, heard));
-      observer.asked((performance.now() - started) / 1000, result.ok ? 'ok' : result.fault.reason);
-      return result;
+  const credentialsOf = async (source: Source) => (await source.credentials?.()) ?? success({});
+
+  /** The trivial question. */
+  async function probe(source: Source): Promise<Result<unknown>> {
+    const credentials = await credentialsOf(source);
+    if (!credentials.ok) return credentials;
+    const answer = await send(source, credentials.value, {
+      path: '/api/v1/query',
+      fields: { query: 'vector(1)' },
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MILLISECONDS),
+      // Queries that hold every connection would else make a source rest that answers.
+      apart: true,
+    });
+    if (!answer.ok) return answer;
+    const { status, text } = answer.value;
+    if (text.length > MAX_PROBE_LENGTH) return failure('BadAnswer', 'the answer of Prometheus to vector(1) is no such');
+    return readVector(status, text);
+  }
+
+  function questionOf({ promQL, range }: Query): { path: string; fields: Record<string, string> } {
+    if (range === undefined) return { path: '/api/v1/query', fields: { query: promQL } };
+    const { steps, stepSeconds } = range;
+    const end = now() / 1000;
+    const bounds = { start: end - steps * stepSeconds, end, step: stepSeconds };
+    const written = Object.entries(bounds).map(([name, seconds]) => [name, seconds.toFixed(3)]);
+    return {
+      path: '/api/v1/query_range',
+      fields: { query: promQL, ...(Object.fromEntries(written) as Record<string, string>) },
     };
-    return (await flights.join(key, timed, signal)) ?? failure('Timeout', 'Prometheus did not answer in time');
   }
 
   return {
-    query: (source, promQL, signal) =>
-      share(
-        instant,
-        source,
-        [promQL],
-        { path: '/api/v1/query', fields: () => ({ query: promQL }), read: readVector },
-        signal,
-      ),
-    queryRange: (source, promQL, { steps, stepSeconds }, signal) => {
-      const fields = () => {
-        const end = now() / 1000;
-        const bounds = { start: end - steps * stepSeconds, end, step: stepSeconds };
-        const written = Object.entries(bounds).map(([name, seconds]) => [name, seconds.toFixed(3)]);
-        return { query: promQL, ...(Object.fromEntries(written) as Record<string, string>) };
+    async query(query, judge) {
+      const { source, promQL, range, signal } = query;
+      // By name too: two sources may be one address with the credentials of different tenants.
+      const ofSource = [source.name, source.destination.via, source.destination.url.href];
+      const sourceKey = JSON.stringify(ofSource);
+      const rest = await rests.admit(sourceKey, signal);
+      if (rest !== undefined) return { ok: false, fault: rest };
+
+      const fly = async (until: AbortSignal): Promise<Landed> => {
+        const started = performance.now();
+        const credentials = await credentialsOf(source);
+        const answer = credentials.ok
+          ? await send(source, credentials.value, { ...questionOf(query), signal: until, apart: false })
+          : credentials;
+        const seconds = (performance.now() - started) / 1000;
+        let isTold = false;
+        const tell = (result: Result<unknown>): void => {
+          if (isTold) return;
+          isTold = true;
+          observer.asked(seconds, result.ok ? 'ok' : result.fault.reason);
+          // Without credentials it was not asked, so it did not fail either: no rest mends a file.
+          if (credentials.ok) rests.heard(sourceKey, source, result);
+        };
+        // Perhaps nobody waits any more.
+        if (!answer.ok) tell(answer);
+        return { answer, tell };
       };
-      // Without its end: who asks a moment later is content with the range of the question that is under way.
-      const asked = [promQL, steps, stepSeconds];
-      // One more than both ends included: some that speak this API align the range to the step.
-      const read = (status: number, text: string) => readMatrix(status, text, steps + 2);
-      return share(ranges, source, asked, { path: '/api/v1/query_range', fields, read }, signal);
+      // Without the end of a range: who asks a moment later is content with that of the question that is under way.
+      const key = JSON.stringify([...ofSource, promQL, range?.steps, range?.stepSeconds]);
+      const landed = await flights.join(key, fly, signal);
+      if (landed === undefined) return failure('Timeout', 'Prometheus did not answer in time');
+      if (!landed.answer.ok) return landed.answer;
+      const result = await judge(landed.answer.value);
+      landed.tell(result);
+      return result;
     },
   };
 }

@@ -11,6 +11,7 @@ import {
   WELL,
   type Health,
 } from '../core/rest.ts';
+import { orEnd } from './or-end.ts';
 
 export interface Rests<S> {
   /** Undefined: ask it. Waits for a probe that is under way; `signal` is the deadline of the asker. */
@@ -85,7 +86,7 @@ export function createRests<S>(
       const one = kept.get(key);
       if (one === undefined) return undefined;
       one.askedAt = now();
-      if (decideAdmission(one.health, now()) === 'probe') await unlessEnded(signal, ask(key, one));
+      if (decideAdmission(one.health, now()) === 'probe') await orEnd(ask(key, one), signal);
       return isResting(one.health) ? restingFault(one.fault) : undefined;
     },
     heard(key, source, result) {
@@ -103,13 +104,4 @@ function restingFault(last: Fault | undefined): Fault {
     'SourceResting',
     `the source failed ${FAILURES_IN_A_ROW} times in a row; every ${REST_MILLISECONDS / 1000} s it is asked vector(1), until it answers${cause}`,
   ).fault;
-}
-
-async function unlessEnded(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const end = () => resolve();
-  signal.addEventListener('abort', end);
-  await Promise.race([work, promise]);
-  signal.removeEventListener('abort', end);
 }

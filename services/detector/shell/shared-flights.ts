@@ -1,4 +1,5 @@
 /** Identical questions that are under way at once are asked once. Each asker keeps its own deadline. */
+import { orEnd } from './or-end.ts';
 
 export interface SharedFlights<T> {
   /**
@@ -36,15 +37,9 @@ export function createSharedFlights<T>(onShared: () => void): SharedFlights<T> {
       if (signal.aborted) return undefined;
       const flight = take(key, start);
       flight.waiting += 1;
-      let ended: (() => void) | undefined;
-      const deadline = new Promise<undefined>((resolve) => {
-        ended = () => resolve(undefined);
-        signal.addEventListener('abort', ended);
-      });
       try {
-        return await Promise.race([flight.answer, deadline]);
+        return await orEnd(flight.answer, signal);
       } finally {
-        if (ended !== undefined) signal.removeEventListener('abort', ended);
         flight.waiting -= 1;
         // Answered, or given up by the last who waited: either way the next one asks anew.
         if (!signal.aborted || flight.waiting === 0) {
