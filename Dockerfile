@@ -2,7 +2,8 @@
 #
 #   docker build --build-arg SERVICE=controller --build-arg VERSION=0.1.0 --tag kubervisor/controller:0.1.0 .
 #
-# SERVICE: controller, breaker, activator, detector, or release, which lets every pod go before an uninstall. BASE: any image with
+# SERVICE: controller, breaker, activator, detector, or release, which lets every pod go before an uninstall, or sandbox, the demo of
+# docker-compose.yml. BASE: any image with
 # Node 24 and npm. Nothing in here needs BuildKit. Health is the business of the probes of whatever runs it.
 ARG BASE=node:24-slim
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 
 jest.setTimeout(600_000);
 const ROOT = join(import.meta.dirname, '..');
-const SERVICES = ['controller', 'breaker', 'activator', 'detector', 'release'];
+const SERVICES = ['controller', 'breaker', 'activator', 'detector', 'release', 'sandbox'];
 const MEGABYTE = 1_000_000;
 
 const docker = (...words: string[]) => {
@@ -67,11 +67,11 @@ const tagOf = (service: string): string => `localhost/kubervisor-test/${service}
       expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('NATS_URL: not set') });
     });
 
-    test('release starts', () => {
-      expect(run('release', '--help')).toMatchObject({
-        status: 0,
-        stdout: expect.stringContaining('--system-namespace'),
-      });
+    test.each([
+      ['release', '--system-namespace'],
+      ['sandbox', 'docker compose up'],
+    ])('%s starts', (service, words) => {
+      expect(run(service, '--help')).toMatchObject({ status: 0, stdout: expect.stringContaining(words) });
     });
 
     test('the detector serves from a file system that nobody may write to', () => {

@@ -42,6 +42,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, where: string, words: stri
   // These three, one after the other.
   [/^npm run check$/, 'package.json', 'npm run generate -- --check && npm run build && npm run lint && npm test'],
   [/^npm run demo$/, 'apps/sandbox/main.integration.test.ts', 'demo'],
+  [/^docker compose (up --build|down)$/, 'deploy/compose.integration.test.ts', 'docker-compose.yml'],
   [/^npm run release( -- --dry-run)?$/, 'e2e/uninstall.kubernetes.test.ts', 'release'],
   [/^(HTTP_PORT=\d+ )(DETECTOR_URL=\S+ )?npm start -w services\/\w+$/, 'libs/testing/services.ts', 'HTTP_PORT'],
   [/^export (KUBECONFIG|KUBEBUILDER_ASSETS)=/, 'libs/testing/kubernetes/cluster.ts', 'KUBEBUILDER_ASSETS'],

@@ -2,12 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApiClient, type ApiClient } from '@kubervisor/kube-sandbox/client';
 import type { Cleanup } from './cleanup.ts';
-import { startPlatform, type Platform } from './platform.ts';
-import { findPrograms } from './programs.ts';
-import { bundleServices, REPLICAS, SERVICES, staleServices, startServices } from './services.ts';
+import { REPLICAS, SERVICES } from './services.ts';
 import { FAULT, KUBERVISOR_SERVICE, NAME, NAMESPACE, PATHS, SHOP } from './shop/manifests.ts';
 import { createShopPods } from './shop/pods.ts';
 import { startShoppers } from './shop/shoppers.ts';
+import type { Stage, Staging } from './stage.ts';
 import { happenings, type Happening } from './story/happenings.ts';
 import { createObserver } from './story/observe.ts';
 import type { Scene } from './story/scene.ts';
@@ -16,14 +15,22 @@ import type { Presenter } from './view/presenter.ts';
 import { reportOf, summaryOf, type Report } from './view/report.ts';
 
 export interface DemoOptions {
+  staging: Staging;
   presenter: Presenter;
   cleanup: Cleanup;
   /** Fired when a person or the system asks for the end. */
   signal: AbortSignal;
   /** After the story: leave everything running until the signal. */
   keep: boolean;
-  /** Tell the story again, with other pods, until the signal. */
-  repeat: boolean;
+  /** Tell the story again, with other pods, until the signal: while it holds, or also where it did not, as somebody may have wanted to see. */
+  repeat: 'no' | 'while it holds' | 'always';
+}
+
+/** What had been when a telling began. */
+interface Account {
+  requests: number;
+  bad: number;
+  seconds: number;
 }
 
 const LOOK_EVERY_MS = 200;
@@ -32,34 +39,25 @@ const CRD_LIMIT_SECONDS = 20;
 const KEPT_HAPPENINGS = 100;
 
 /** Resolves with the first telling's report, or that of the first which did not hold. Throws where the stage could not be set. */
-export async function playDemo({ presenter, cleanup, signal, keep, repeat }: DemoOptions): Promise<Report> {
+export async function playDemo({ staging, presenter, cleanup, signal, keep, repeat }: DemoOptions): Promise<Report> {
   const { say } = presenter;
-  const programs = findPrograms(say, cleanup);
-  await prepareServices(say, signal);
-
-  const began = performance.now();
-  const seconds = (): number => (performance.now() - began) / 1000;
-  say('Starting, on loopback alone:');
-  let platform: Platform | undefined = undefined as Platform | undefined;
-  const shop = createShopPods((pods) =>
-    platform?.scrape(pods.map(({ name, port }) => ({ address: `127.0.0.1:${port}`, labels: { pod: name } }))),
+  let stage: Stage | undefined = undefined as Stage | undefined;
+  const shop = createShopPods(staging.pods.listen, (pods) =>
+    stage?.scrape(pods.map(({ name, port }) => ({ address: `${staging.pods.host}:${port}`, labels: { pod: name } }))),
   );
   cleanup.add(() => shop.stop());
-  platform = await startPlatform({
-    programs,
-    cleanup,
-    signal,
-    say: (line) => say(`  ${line}`),
-    address: (pod) => shop.start(pod.metadata.name),
-  });
-  const client = createApiClient(platform.kubeconfig, { userAgent: 'kubervisor-demo' });
+  stage = await staging.set({ cleanup, signal, say, address: (pod) => shop.start(pod.metadata.name) });
+  const { beside } = stage;
+  const began = performance.now();
+  const seconds = (): number => (performance.now() - began) / 1000;
+  const client = createApiClient(stage.kubeconfig, { userAgent: 'kubervisor-demo' });
   cleanup.add(() => client.close());
   const shoppers = startShoppers({ perSecond: SHOPPERS_PER_SECOND, portOf: shop.portOf });
   cleanup.add(() => shoppers.stop());
-  const observe = createObserver({ client, prometheusUrl: platform.prometheusUrl, shoppers, seconds });
+  const observe = createObserver({ client, prometheusUrl: stage.prometheusUrl, shoppers, seconds });
 
   for (const { path, manifest } of SHOP) await apply(client, path, manifest);
-  const starting = startServices(platform, cleanup, signal);
+  const starting = stage.services();
   // Awaited below; a failure before that must not be an unhandled one.
   starting.catch(() => undefined);
   say(`  services        ${SERVICES.map((service) => `${REPLICAS[service]} ${service}`).join(', ')}`);
@@ -80,15 +78,17 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
   };
   const setFaults = (names: readonly string[], fault: string | null): Promise<unknown> =>
     Promise.all(
-      names.map((name) =>
-        client.call('PATCH', `${PATHS.pods}/${name}`, {
+      names.map(async (name) => {
+        const { code } = await client.request('PATCH', `${PATHS.pods}/${name}`, {
           body: { metadata: { annotations: { [FAULT]: fault } } },
           contentType: 'application/merge-patch+json',
-        }),
-      ),
+        });
+        // Who plays with kubectl beside it may have deleted the pod.
+        if (code >= 300 && code !== 404) throw new Error(`the fault of pod ${name} could not be set: ${code}`);
+      }),
     );
-  const beside = [
-    `kubectl beside it:  export KUBECONFIG=${platform.kubeconfigFile}`,
+  const kubectl = [
+    `kubectl beside it:  export KUBECONFIG=${beside.kubeconfigFile}`,
     `                    kubectl -n ${NAMESPACE} get kvs,pods,endpointslices -L kubervisor/traffic`,
   ];
 
@@ -109,7 +109,7 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
             scene,
             act: { act, place: index + 1, of: STORY.length, progress },
             happenings: told,
-            hints: [...(keep ? beside : []), repeat ? 'Ctrl-C ends it' : 'Ctrl-C ends it early'],
+            hints: [...(keep ? kubectl : []), repeat !== 'no' ? 'Ctrl-C ends it' : 'Ctrl-C ends it early'],
           },
           fresh,
         );
@@ -133,22 +133,33 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
     return { played, reason };
   };
 
+  const healAll = () => setFaults(before?.pods.map(({ name }) => name) ?? [], null);
+  /** Of the telling that began there. */
+  const account = (since: Account, played: Progress[], reason?: string): Report => {
+    const { requests, bad } = shoppers.totals();
+    const own = { requests: requests - since.requests, bad: bad - since.bad, since: since.seconds };
+    return reportOf(STORY, played, { ...own, reason, seconds: seconds() });
+  };
+  let since: Account = { requests: 0, bad: 0, seconds: 0 };
   let report: Report | undefined;
   try {
     for (let round = 0; ; round += 1) {
       const { played, reason } = await tell(round);
-      const latest = reportOf(STORY, played, { ...shoppers.totals(), reason, seconds: seconds() });
+      const latest = account(since, played, reason);
+      since = { ...shoppers.totals(), seconds: seconds() };
       if (report === undefined || !latest.held) report = latest;
-      if (!latest.held || !repeat || keep) break;
-      told.push({ seconds: seconds(), tone: 'good', text: 'The story held. It is told again, with other pods.' });
+      if (!latest.held) for (const line of services.problems()) say(line);
+      if (keep || repeat === 'no' || (repeat === 'while it holds' && !latest.held)) break;
+      const again = 'It is told again, with other pods.';
+      if (repeat === 'always') say(['', ...summaryOf(latest), again, ''].join('\n'));
+      told.push({ seconds: seconds(), tone: 'good', text: `The story held. ${again}` });
+      if (!latest.held) await healAll();
     }
-    if (!report.held && services.problems().length > 0)
-      say(`The services' last warnings:\n${services.problems().join('\n')}`);
     if (keep) {
-      await setFaults(before?.pods.map(({ name }) => name) ?? [], null);
+      await healAll();
       for (;;) {
         const { scene, fresh } = await look();
-        const hints = [...summaryOf(report), '', ...playground(platform, scene)];
+        const hints = [...summaryOf(report), '', ...playground(beside, scene)];
         presenter.show({ scene, act: undefined, happenings: told, hints }, fresh);
         await delay(LOOK_EVERY_MS, undefined, { signal });
       }
@@ -157,16 +168,7 @@ export async function playDemo({ presenter, cleanup, signal, keep, repeat }: Dem
     if (!signal.aborted) throw error;
   }
   presenter.close();
-  return report ?? reportOf(STORY, [], { ...shoppers.totals(), reason: undefined, seconds: seconds() });
-}
-
-async function prepareServices(say: (line: string) => void, signal: AbortSignal): Promise<void> {
-  const stale = staleServices();
-  if (stale.length === 0) return;
-  const began = performance.now();
-  say(`Bundling what is new of the services: ${stale.join(', ')} …`);
-  await bundleServices(stale, signal);
-  say(`  done in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return report ?? account(since, []);
 }
 
 async function change(
@@ -199,7 +201,7 @@ async function applyOnceServed(client: ApiClient, path: string, manifest: string
   }
 }
 
-function playground({ kubeconfigFile, prometheusUrl, dir }: Platform, scene: Scene): string[] {
+function playground({ kubeconfigFile, elsewhere }: Stage['beside'], scene: Scene): string[] {
   const some = scene.pods[0]?.name ?? 'NAME';
   return [
     'All of it stays up until Ctrl-C. In another terminal:',
@@ -208,6 +210,6 @@ function playground({ kubeconfigFile, prometheusUrl, dir }: Platform, scene: Sce
     `  kubectl -n ${NAMESPACE} get kvs ${NAME} -o yaml`,
     `  kubectl -n ${NAMESPACE} annotate pod ${some} ${FAULT}=500`,
     `  kubectl -n ${NAMESPACE} annotate pod ${some} ${FAULT}-`,
-    `Prometheus: ${prometheusUrl}   logs of the services: ${dir}/logs`,
+    elsewhere,
   ];
 }

@@ -168,7 +168,7 @@ test.each([
   [['demo', '--kepp'], /--kepp/],
   [['demo', '--keep', '--json'], /--keep/],
   [['cluster', '--once'], /belong to the demo/],
-  [['dmeo'], /the commands are demo and cluster/],
+  [['dmeo'], /the commands are demo, cluster and containers/],
 ])('%j: says what is wrong and what there is, exit 2', async (args, problem) => {
   const bad = run(...args);
   expect(await bad.ended).toBe(2);

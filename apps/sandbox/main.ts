@@ -1,13 +1,16 @@
-/** `npm run demo` and `npm run sandbox`. Exits 0 where the story held, 1 where it did not or nothing could be started, 2 on bad arguments, 130 where it was interrupted. */
+/** `npm run demo`, `npm run sandbox`, and the container `demo` of docker-compose.yml. Exits 0 where the story held, 1 where it did not or nothing could be started, 2 on bad arguments, 130 where it was interrupted. */
 import { parseArgs } from 'node:util';
 import { Cleanup } from './cleanup.ts';
 import { runCluster } from './cluster.ts';
+import { amongContainers } from './containers.ts';
 import { playDemo } from './demo.ts';
+import { onThisMachine } from './stage.ts';
 import { livePresenter, plainPresenter, silentPresenter } from './view/presenter.ts';
 import { summaryOf } from './view/report.ts';
 
 const HELP = `Usage: npm run demo -- [options]        a fleet that misbehaves, and what Kubervisor does about it
        npm run sandbox -- [options]     a cluster, NATS and Prometheus, for services started by hand
+       docker compose up                the demo in containers; options of the demo: DEMO=--once docker compose up
 
 Options of the demo:
   --once        tell the story once and end (so it is where there is no terminal); else it is told until Ctrl-C
@@ -19,8 +22,11 @@ Options of the sandbox:
 Both:
   -h, --help    this text`;
 
+const COMMANDS = ['demo', 'cluster', 'containers'] as const;
+type Command = (typeof COMMANDS)[number];
+
 interface Arguments {
-  command: 'demo' | 'cluster';
+  command: Command;
   once: boolean;
   keep: boolean;
   plain: boolean;
@@ -42,16 +48,18 @@ function readArguments(words: string[]): Arguments {
     kubeconfig: { type: 'string' },
   } as const);
   const [command = 'demo', ...more] = positionals;
-  if (more.length > 0 || (command !== 'demo' && command !== 'cluster'))
-    throw new UsageError(`"${positionals.join(' ')}": the commands are demo and cluster`);
+  if (more.length > 0 || !isCommand(command))
+    throw new UsageError(`"${positionals.join(' ')}": the commands are demo, cluster and containers`);
   if (values.keep && (values.json || values.once))
     throw new UsageError('--keep leaves everything running: it does not go with --once or --json');
   if (command === 'cluster' && (values.once || values.keep || values.json || values.plain))
     throw new UsageError('--once, --keep, --plain and --json belong to the demo: npm run demo -- --once');
-  if (command === 'demo' && values.kubeconfig !== undefined)
+  if (command !== 'cluster' && values.kubeconfig !== undefined)
     throw new UsageError('--kubeconfig belongs to the sandbox: npm run sandbox -- --kubeconfig FILE');
   return { ...values, command, kubeconfig: values.kubeconfig };
 }
+
+const isCommand = (word: string): word is Command => (COMMANDS as readonly string[]).includes(word);
 
 function parse<const O extends NonNullable<Parameters<typeof parseArgs>[0]>['options']>(args: string[], options: O) {
   try {
@@ -103,13 +111,13 @@ async function run(): Promise<number> {
   const presenter = args.json ? silentPresenter : live ? livePresenter(terminal, colored) : plainPresenter(terminal);
   // Also where it ends in another way than it should: a terminal without a cursor is no good.
   process.once('exit', () => presenter.close());
-  const report = await playDemo({
-    presenter,
-    cleanup,
-    signal,
-    keep: args.keep,
-    repeat: terminal.isTTY && !args.once && !args.json && !args.keep,
-  });
+  const isOnce = args.once || args.json || args.keep;
+  const stage =
+    args.command === 'containers'
+      ? // Who takes a container away in the middle wants to see what comes of it, and how it is mended.
+        ({ staging: amongContainers, repeat: isOnce ? 'no' : 'always' } as const)
+      : ({ staging: onThisMachine, repeat: terminal.isTTY && !isOnce ? 'while it holds' : 'no' } as const);
+  const report = await playDemo({ ...stage, presenter, cleanup, signal, keep: args.keep });
   if (args.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else presenter.say(['', ...summaryOf(report)].join('\n'));
   if (report.held) return 0;

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { startChild } from '@kubervisor/testing/servers/child';
 import type { Cleanup } from './cleanup.ts';
 import type { Platform } from './platform.ts';
+import type { Services } from './stage.ts';
 
 export const SERVICES = ['detector', 'controller', 'breaker', 'activator'] as const;
 export type Service = (typeof SERVICES)[number];
@@ -69,18 +70,9 @@ export async function bundleServices(services: readonly Service[], signal: Abort
 /** How many of each. Two controllers, of which one leads; two breakers, which share the work. */
 export const REPLICAS: Record<Service, number> = { detector: 1, controller: 2, breaker: 2, activator: 1 };
 
-export interface RunningServices {
-  /** The last warnings and errors that they logged, a line each: what a person needs where the story did not hold. */
-  problems: () => string[];
-}
-
 const KEPT_PROBLEMS = 20;
 
-export async function startServices(
-  platform: Platform,
-  cleanup: Cleanup,
-  signal: AbortSignal,
-): Promise<RunningServices> {
+export async function startServices(platform: Platform, cleanup: Cleanup, signal: AbortSignal): Promise<Services> {
   const problems: string[] = [];
   const note = (line: string): void => {
     if (!/"level":"(warn|error|fatal)"/.test(line) && line.startsWith('{')) return;
@@ -128,5 +120,5 @@ export async function startServices(
     ),
   );
   signal.throwIfAborted();
-  return { problems: () => [...problems] };
+  return { problems: () => (problems.length === 0 ? [] : [`The services' last warnings:`, ...problems]) };
 }

@@ -14,6 +14,8 @@ import { KubeState } from './store.ts';
 export interface SandboxOptions {
   /** 0 (default) takes a free one. */
   port?: number;
+  /** Where it listens; loopback unless told. It knows no accounts: whoever reaches it may do everything. */
+  host?: string;
   /** What an earlier sandbox held, so that a "restart" keeps its data. */
   state?: KubeState;
   /** Rules of custom resources by `<plural>.<group>`, instead of the CEL rules of their definitions. */
@@ -49,7 +51,15 @@ current-context: kubervisor-sandbox
 `;
 
 export async function startKubeSandbox(options: SandboxOptions = {}): Promise<KubeSandbox> {
-  const { port = 0, state = new KubeState(), validators = {}, controllers = true, log, now } = options;
+  const {
+    port = 0,
+    host = '127.0.0.1',
+    state = new KubeState(),
+    validators = {},
+    controllers = true,
+    log,
+    now,
+  } = options;
   const faults = new Faults();
   const api = new Api({ state, validators, ...(now !== undefined && { now }) });
   const server = createApiServer({
@@ -60,7 +70,7 @@ export async function startKubeSandbox(options: SandboxOptions = {}): Promise<Ku
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(port, host, resolve);
   });
   const address = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${address.port}`;

@@ -26,8 +26,8 @@ export interface ShopPods {
   stop: () => Promise<void>;
 }
 
-/** `onChange`: the pods that can be scraped are others now. */
-export function createShopPods(onChange: (pods: { name: string; port: number }[]) => void): ShopPods {
+/** `host`: where they listen. `onChange`: the pods that can be scraped are others now. */
+export function createShopPods(host: string, onChange: (pods: { name: string; port: number }[]) => void): ShopPods {
   const pods = new Map<string, PodServer>();
   let lastAddress = 0;
   const changed = (): void => onChange([...pods].map(([name, { port }]) => ({ name, port })));
@@ -57,7 +57,7 @@ export function createShopPods(onChange: (pods: { name: string; port: number }[]
       });
       await new Promise<void>((resolve, reject) => {
         pod.server.once('error', reject);
-        pod.server.listen(0, '127.0.0.1', resolve);
+        pod.server.listen(0, host, resolve);
       });
       pod.port = (pod.server.address() as AddressInfo).port;
       pods.set(name, pod);

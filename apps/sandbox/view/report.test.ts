@@ -19,6 +19,7 @@ test('a story that held, with its figures', () => {
     figures: { requests: 4000, badAnswers: 700, outAfterSeconds: 3.3, backAfterSeconds: 3.3, reason: '6 of 8 bad' },
   });
   expect(report.acts.map((act) => act.held)).toEqual(STORY.map(() => true));
+  expect(reportOf(STORY, held, { ...figures, since: 10 })).toMatchObject({ seconds: 36, acts: report.acts });
   expect(summaryOf(report)[0]).toBe('The story held, in 46 s: 4000 requests, 700 bad answers.');
 });
 

@@ -3,7 +3,7 @@ import type { Act, Progress } from '../story/story.ts';
 
 export interface Report {
   held: boolean;
-  /** From the start of the demo to the end of the story. */
+  /** From the start of the demo to the end of the story; told again, from the end of the last telling. */
   seconds: number;
   acts: {
     title: string;
@@ -26,11 +26,17 @@ export interface Report {
 
 const tenth = (seconds: number): number => Math.round(seconds * 10) / 10;
 
-/** `played`: the acts that were begun; a story that was cut short did not hold. */
+/** `played`: the acts that were begun; a story that was cut short did not hold. `since`: when it began; with the demo unless told. */
 export function reportOf(
   acts: readonly Act[],
   played: readonly Progress[],
-  { requests, bad, reason, seconds }: { requests: number; bad: number; reason: string | undefined; seconds: number },
+  {
+    requests,
+    bad,
+    reason,
+    seconds,
+    since = 0,
+  }: { requests: number; bad: number; reason: string | undefined; seconds: number; since?: number },
 ): Report {
   /** Until the claim of an act was true for the first time. */
   const secondsUntil = (place: number, text: RegExp): number | null => {
@@ -40,7 +46,7 @@ export function reportOf(
   };
   return {
     held: played.length === acts.length && played.every(({ outcome }) => outcome === 'held'),
-    seconds: tenth(seconds),
+    seconds: tenth(seconds - since),
     acts: played.map((progress, place) => {
       const act = acts[place];
       return {
