@@ -260,6 +260,21 @@ describe('W7: one state after the other, no process restarted', () => {
     );
   });
 
+  test('no permission to hear answers: which subject, and not that nobody answers', async () => {
+    const users = PROCESSES.map((user) => ({
+      ...{ user, password: `${user}'s` },
+      permissions: { publish: ['>'], subscribe: [`_INBOX_${user}.>`] },
+    }));
+    await state(
+      () => nats.restart({ config: `authorization: ${JSON.stringify({ users })}` }),
+      /^the NATS server does not permit our user to subscribe to "_INBOX\.(controller|breaker|activator)\.>": add it to the user's permissions$/,
+      async () => {
+        await nats.restart({ config: '' });
+        await ensure();
+      },
+    );
+  });
+
   test('no permission to take work: the server says nothing to who asks, and yet it is told', async () => {
     const users = PROCESSES.map((user) => ({
       ...{ user, password: `${user}'s` },

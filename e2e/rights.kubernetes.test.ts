@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { connect, errors, type NatsConnection, usernamePasswordAuthenticator } from '@nats-io/transport-node';
 import { createApiClient, type ApiClient } from '@kubervisor/kube-sandbox/client';
+import { inboxOf } from '@kubervisor/runtime/nats/inbox';
 import { installCrd } from '@kubervisor/runtime/kubernetes/crd';
 import { pathIn, PATHS } from '@kubervisor/runtime/kubernetes/resources';
 import type { ReleaseReport } from '@kubervisor/runtime/release/release';
@@ -346,7 +347,7 @@ const skipped = (reasons: readonly string[]): string =>
         counts: { controller: 2 },
         nats: { config: users },
         // It may listen to what the controller hears.
-        natsUser: { user: 'controller', passwordFile },
+        natsUser: { user: 'controller', passwordFile, inboxPrefix: inboxOf('controller') },
         async accounts({ cluster, namespace }) {
           installation = await cluster.namespace();
           elsewhere = await cluster.namespace();
@@ -702,12 +703,14 @@ const HEARS = [
       ).toEqual(SAYS.map(([subject]) => subject).filter((subject) => mustNot.includes(subject)));
     });
 
-    test.each(USERS)('%s hears the answers to what it asks, and nothing else', async (user) => {
+    test.each(USERS)('%s hears the answers to what it asks, and nothing else: not those to another', async (user) => {
+      const own = `_INBOX.${user}.>`;
+      const inboxes = ['_INBOX.>', '_INBOX.*.>', ...USERS.map((one) => `_INBOX.${one}.>`)];
       expect(
         await refused(user, (connection) => {
-          for (const subject of [...HEARS, '_INBOX.*.>']) connection.subscribe(subject, { callback: () => undefined });
+          for (const subject of [...HEARS, ...inboxes]) connection.subscribe(subject, { callback: () => undefined });
         }),
-      ).toEqual(HEARS);
+      ).toEqual([...HEARS, ...inboxes.filter((subject) => subject !== own)]);
     });
 
     test.each([

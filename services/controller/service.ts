@@ -52,7 +52,7 @@ export async function startController(
     },
     log,
   );
-  const bus = await connectBus(natsSettingsOf(config, `controller/${identity}`), log);
+  const bus = await connectBus(natsSettingsOf(config, 'controller', identity), log);
   const metrics = registry.declare(controllerMetrics);
   metrics.leader.set(0);
   // There from the start: an increase from nothing to 1 is none to Prometheus.

@@ -19,7 +19,8 @@ import {
   StreamMissing,
   type WorkMessage,
 } from './bus.ts';
-import { authorizationConfig } from './permissions.ts';
+import { inboxOf, NATS_USERS, type NatsUser } from './inbox.ts';
+import { authorizationConfig, PERMISSIONS } from './permissions.ts';
 
 const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 
@@ -783,10 +784,10 @@ describe.each(binaries)('on %s', (_name, binary) => {
 
   test('each service can do what it must with permissions of its own, and a breaker publishes no work', async () => {
     const nats = await server({ config: authorizationConfig((user) => `${user}'s password`) });
-    const as = async (user: string): Promise<Bus> => {
+    const as = async (user: NatsUser): Promise<Bus> => {
       const passwordFile = join(nats.dir, user);
       await writeFile(passwordFile, `${user}'s password`);
-      return busAt(nats.url, { user, passwordFile });
+      return busAt(nats.url, { user, passwordFile, inboxPrefix: inboxOf(user) });
     };
     const controller = await as('controller');
     await controller.ensure(1);
@@ -830,6 +831,21 @@ describe.each(binaries)('on %s', (_name, binary) => {
     await expect(breaker.claims.claim('uid.activate', 0, 'x')).rejects.toThrow();
     await expect(breaker.ensure(1)).rejects.toThrow();
     await expect(controller.claims.claim('uid.evaluate', 0, 'x')).rejects.toThrow();
+  });
+
+  test('a NATS that lets its users hear _INBOX.>, as most do, needs no other permission for it', async () => {
+    const users = NATS_USERS.map((user) => ({
+      ...{ user, password: user },
+      permissions: { ...PERMISSIONS[user], subscribe: ['_INBOX.>'] },
+    }));
+    const nats = await server({ config: `authorization: ${JSON.stringify({ users })}` });
+    for (const user of NATS_USERS) {
+      const passwordFile = join(nats.dir, user);
+      await writeFile(passwordFile, user);
+      const bus = await busAt(nats.url, { user, passwordFile, inboxPrefix: inboxOf(user) });
+      if (user === 'controller') await bus.ensure(1);
+      expect([user, bus.status()]).toEqual([user, { ready: true }]);
+    }
   });
 
   describe('what is wrong is told in words, and mended at run time', () => {

@@ -8,6 +8,7 @@ import { type JetStreamClient, jetstreamManager, type JetStreamManager } from '@
 import {
   type Authenticator,
   connect,
+  createInbox,
   credsAuthenticator,
   errors,
   type NatsConnection,
@@ -24,6 +25,8 @@ export interface NatsSettings {
   url: string;
   /** Shown by the server among its connections. */
   name: string;
+  /** Of the subjects on which it hears answers; `_INBOX` unless given. */
+  inboxPrefix?: string;
   /** A JWT with its seed. Secrets are files, read at each attempt: what was mended or renewed works without a restart. */
   credsFile?: string;
   user?: string;
@@ -39,6 +42,8 @@ export interface Session {
   nc: NatsConnection;
   js: JetStreamClient;
   manager: JetStreamManager;
+  /** A subject of one's own, on which to hear what was asked for. */
+  inbox(): string;
 }
 
 export interface Connection {
@@ -108,6 +113,7 @@ function optionsOf(settings: NatsSettings): NodeConnectionOptions {
   return {
     servers: settings.url.split(',').map((url) => url.trim()),
     name: settings.name,
+    ...(settings.inboxPrefix !== undefined && { inboxPrefix: settings.inboxPrefix }),
     authenticator: authenticators(settings),
     ...(Object.keys(tls).length > 0 && { tls }),
     // `run` connects anew. The client would not say why it cannot, and what waits in its buffers would arrive when it is stale: a claim.
@@ -145,7 +151,12 @@ export async function keepConnected(settings: NatsSettings, log: Logger): Promis
   const reasons = new Map<string, number>();
 
   async function up(nc: NatsConnection, manager: JetStreamManager): Promise<void> {
-    const mine: Session = { nc, js: manager.jetstream(), manager };
+    const mine: Session = {
+      nc,
+      js: manager.jetstream(),
+      manager,
+      inbox: () => createInbox(settings.inboxPrefix),
+    };
     session = mine;
     const found = await unfitness(mine);
     // Lost again meanwhile: whoever comes next tells.

@@ -2,7 +2,7 @@
  * Takes work from a shared pull consumer. It asks for exactly as many messages as it has free places, so none waits here
  * unseen while another worker is idle, and the time of receipt is the time that the work begins.
  */
-import { createInbox, nanos, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node';
+import { nanos, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { Connection, Session } from './connection.ts';
 import { readDelivery } from './delivery.ts';
@@ -65,11 +65,11 @@ export function consumeWork(
   let stopped = false;
 
   /** Nothing answers a request to a consumer that is missing; so it is looked for first. */
-  async function bind({ nc, manager }: Session): Promise<void> {
+  async function bind({ nc, manager, inbox }: Session): Promise<void> {
     unbind();
     const mine: Binding = {
       nc,
-      inbox: nc.subscribe(createInbox(), {
+      inbox: nc.subscribe(inbox(), {
         callback: (error, message) => {
           if (error === null) receive(mine, message);
           else lose(mine, messageOf(error));

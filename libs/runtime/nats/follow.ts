@@ -3,7 +3,7 @@
  * after a reconnect, a lost message, and when the stream was deleted and made anew.
  */
 import { AckPolicy, DeliverPolicy, ReplayPolicy, type StreamInfo } from '@nats-io/jetstream';
-import { createInbox, nanos, type Msg, type MsgHdrs, type Subscription } from '@nats-io/transport-node';
+import { nanos, type Msg, type MsgHdrs, type Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { Connection, Session } from './connection.ts';
 import type { Consumption } from './consume.ts';
@@ -85,7 +85,7 @@ export function follow(connection: Connection, options: FollowOptions, follower:
     const { nc, manager } = session;
     const mine: Binding = {
       session,
-      inbox: nc.subscribe(createInbox(), {
+      inbox: nc.subscribe(session.inbox(), {
         callback: (error, message) => {
           if (binding !== mine) return;
           if (error === null) receive(mine, message);

@@ -3,7 +3,7 @@
  * place how many messages follow it; so the place is searched for from which there are enough, and read from there.
  */
 import { AckPolicy, DeliverPolicy, ReplayPolicy, type ConsumerConfig } from '@nats-io/jetstream';
-import { createInbox, nanos, type Msg } from '@nats-io/transport-node';
+import { nanos, type Msg } from '@nats-io/transport-node';
 import type { Session } from './connection.ts';
 import { readDelivery } from './delivery.ts';
 import type { Followed } from './follow.ts';
@@ -42,9 +42,10 @@ export async function startOfLast(
 
 /** The oldest first. `more`: there are older ones. Throws what the client throws, and where the server does not answer in time. */
 export async function readLast(
-  { nc, manager }: Session,
+  session: Session,
   { stream, filter, limit }: LastOptions,
 ): Promise<{ messages: Followed[]; more: boolean }> {
+  const { nc, manager } = session;
   const { state } = await manager.streams.info(stream);
   const consumer = (sequence: number): Partial<ConsumerConfig> => ({
     deliver_policy: DeliverPolicy.StartSequence,
@@ -67,7 +68,7 @@ export async function readLast(
 
   const found: Followed[] = [];
   const read = Promise.withResolvers<void>();
-  const inbox = nc.subscribe(createInbox(), {
+  const inbox = nc.subscribe(session.inbox(), {
     callback: (error, message) => {
       if (error !== null) return read.reject(error);
       take(message);

@@ -5,6 +5,7 @@
 import type { FactType } from '@kubervisor/shared/events/facts';
 import { CLAIMS_BUCKET, CONSUMERS, STREAMS, type WorkKind } from '@kubervisor/shared/events/subjects';
 import { CLAIMS_STREAM } from './claims.ts';
+import { inboxOf, NATS_USERS, type NatsUser } from './inbox.ts';
 
 export interface Permissions {
   publish: string[];
@@ -14,7 +15,7 @@ export interface Permissions {
 const API = '$JS.API';
 const ALL_STREAMS = [...Object.values(STREAMS).map(({ name }) => name), CLAIMS_STREAM];
 const FOLLOWED = [STREAMS.rounds.name, STREAMS.facts.name, CLAIMS_STREAM];
-const ANSWERS = ['_INBOX.>'];
+const answersTo = (user: NatsUser): string[] => [`${inboxOf(user)}.>`];
 /** What the audit trail tells of one of us nobody else can have written. */
 const FACTS = {
   controller: ['pod-released'],
@@ -23,7 +24,7 @@ const FACTS = {
 } as const satisfies Record<WorkKind | 'controller', FactType[]>;
 const factsOf = (who: keyof typeof FACTS): string[] => FACTS[who].map((type) => `kubervisor.fact.${type}.>`);
 
-function worker(kind: WorkKind): Permissions {
+function worker(user: NatsUser, kind: WorkKind): Permissions {
   const { stream, durable } = CONSUMERS[kind];
   return {
     publish: [
@@ -38,11 +39,11 @@ function worker(kind: WorkKind): Permissions {
       `kubervisor.round.${kind}.>`,
       ...factsOf(kind),
     ],
-    subscribe: ANSWERS,
+    subscribe: answersTo(user),
   };
 }
 
-export const PERMISSIONS: Record<'controller' | 'breaker' | 'activator', Permissions> = {
+export const PERMISSIONS: Record<NatsUser, Permissions> = {
   controller: {
     publish: [
       `${API}.INFO`,
@@ -56,15 +57,15 @@ export const PERMISSIONS: Record<'controller' | 'breaker' | 'activator', Permiss
       'kubervisor.work.>',
       ...factsOf('controller'),
     ],
-    subscribe: ANSWERS,
+    subscribe: answersTo('controller'),
   },
-  breaker: worker('evaluate'),
-  activator: worker('activate'),
+  breaker: worker('breaker', 'evaluate'),
+  activator: worker('activator', 'activate'),
 };
 
 /** The users of these names, for the server's configuration; `password` may be a bcrypt hash or `$VARIABLE`. */
-export function authorizationConfig(password: (service: keyof typeof PERMISSIONS) => string): string {
-  const users = (Object.keys(PERMISSIONS) as (keyof typeof PERMISSIONS)[]).map((user) => ({
+export function authorizationConfig(password: (service: NatsUser) => string): string {
+  const users = NATS_USERS.map((user) => ({
     user,
     password: password(user),
     permissions: PERMISSIONS[user],

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type * as z from 'zod';
 import { ConfigError, type natsSettings } from '../config.ts';
 import type { NatsSettings } from './connection.ts';
+import { inboxOf, type NatsUser } from './inbox.ts';
 
 type Environment = z.output<z.ZodObject<typeof natsSettings>>;
 
@@ -31,15 +32,16 @@ function problemsOf(config: Environment): string[] {
 }
 
 /**
- * The checked environment as `connectBus` takes it; `name` is what the server shows among its connections. Throws a ConfigError with
+ * The checked environment of a service as `connectBus` takes it; `identity`: who of its replicas it is. Throws a ConfigError with
  * every file that cannot be read.
  */
-export function natsSettingsOf(config: Environment, name: string): NatsSettings {
+export function natsSettingsOf(config: Environment, service: NatsUser, identity: string): NatsSettings {
   const problems = problemsOf(config);
   if (problems.length > 0) throw new ConfigError(problems);
   return {
     url: config.NATS_URL,
-    name,
+    name: `${service}/${identity}`,
+    inboxPrefix: inboxOf(service),
     ...(config.NATS_CREDS !== undefined && { credsFile: config.NATS_CREDS }),
     ...(config.NATS_CA !== undefined && { caFile: config.NATS_CA }),
     ...(config.NATS_CERT !== undefined && { certFile: config.NATS_CERT }),

@@ -2,6 +2,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { errors } from '@nats-io/transport-node';
 import { messageOf } from './errors.ts';
+import { inboxOf, NATS_USERS } from './inbox.ts';
 
 /** NATS_URL as it may be shown: it may hold a user and a password. */
 export const bareUrl = (url: string): string => url.replace(/\/\/[^/@\s,]*@/g, '//***@');
@@ -54,6 +55,8 @@ export function jetStreamAway(error: unknown): string {
   return `JetStream on the NATS server does not answer (${messageOf(error)}): the server stands still, is overloaded, or its cluster has no majority`;
 }
 
+const INBOXES = NATS_USERS.map(inboxOf);
+
 /** Subjects hold names; what is told must be one thing for all of them. */
 export function patternOf(subject: string): string {
   const parts = subject.split('.');
@@ -61,7 +64,7 @@ export function patternOf(subject: string): string {
   if (parts[0] === '$KV') return `${parts[0]}.${parts[1]}.*.${parts.at(-1)}`;
   if (parts[0] === '$JS' && parts[1] === 'ACK') return `${parts.slice(0, 4).join('.')}.>`;
   if (parts[0] === '$JS' && parts[1] === 'FC') return `${parts.slice(0, 3).join('.')}.>`;
-  if (parts[0] === '_INBOX') return '_INBOX.>';
+  if (parts[0] === '_INBOX') return `${INBOXES.find((prefix) => subject.startsWith(`${prefix}.`)) ?? '_INBOX'}.>`;
   // The name of a consumer that lives as long as its reader.
   if (subject.startsWith('$JS.API.CONSUMER.CREATE.')) return parts.slice(0, 5).join('.');
   return subject;

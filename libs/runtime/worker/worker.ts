@@ -39,7 +39,7 @@ export function takeWork<Work extends WorkData, Fact, Gathered, Done>(
  * HTTP, connections. It starts also while NATS is away, and says so on /readyz.
  */
 export async function startWorker(
-  service: string,
+  service: 'breaker' | 'activator',
   config: WorkerConfig,
   { log, metrics, identity }: MainDependencies,
   work: (ports: WorkerPorts & { kubernetes: Kubernetes }) => Running,
@@ -51,7 +51,7 @@ export async function startWorker(
     },
     log,
   );
-  const bus = await connectBus(natsSettingsOf(config, `${service}/${identity}`), log);
+  const bus = await connectBus(natsSettingsOf(config, service, identity), log);
   const readiness = () => {
     const status = bus.status();
     return { ready: status.ready, checks: { nats: status.ready ? 'ok' : status.problem } };
