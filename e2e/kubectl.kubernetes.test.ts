@@ -250,16 +250,16 @@ async function account(): Promise<string> {
   const { namespace } = world;
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   await api.request('POST', pathIn('/api/v1/serviceaccounts', namespace), { body: { metadata: { name: 'person' } } });
-  for (const role of ROLES) {
-    const name = `${role.metadata.name}-${namespace}`;
-    await api.request('POST', `${rbac}/clusterroles`, { body: { ...role, metadata: { name } } });
+  for (const role of ROLES.filter(({ name }) => name !== 'kubervisor-editor')) {
+    const name = `${role.name}-${namespace}`;
+    await api.request('POST', `${rbac}/clusterroles`, { body: { metadata: { name }, rules: role.rules } });
     const body = {
       metadata: { name },
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
       subjects: [{ kind: 'ServiceAccount', name: 'person', namespace }],
     };
     // `list -A` and the definition are of the whole cluster.
-    const whole = ['kubervisor-viewer', 'kubervisor-definition'].includes(role.metadata.name);
+    const whole = role.in === 'cluster' || role.name === 'kubervisor-viewer';
     await api.request('POST', whole ? `${rbac}/clusterrolebindings` : pathIn(`${rbac}/rolebindings`, namespace), {
       body,
     });
@@ -272,8 +272,8 @@ async function account(): Promise<string> {
   const { file, remove } = kubeconfigWithToken(status.token, world.cluster.kubeconfig);
   cleanups.push(remove, async () => {
     for (const role of ROLES) {
-      const name = `${role.metadata.name}-${namespace}`;
-      await api.request('DELETE', `${rbac}/clusterroles/${name}`);
+      const name = `${role.name}-${namespace}`;
+      await api.request('DELETE', `${rbac}/clusterroles/${name}`).catch(() => undefined);
       await api.request('DELETE', `${rbac}/clusterrolebindings/${name}`).catch(() => undefined);
     }
   });

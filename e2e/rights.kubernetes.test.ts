@@ -25,6 +25,7 @@ import { ACCOUNTS, installAccounts, kubeconfigOf, natsUsersOf, passwordOf, rende
 import type { Account, Accounts, ChartObject } from './fixtures/accounts.ts';
 import { given as givenIn } from './fixtures/given.ts';
 import { installKeda, startKeda } from './fixtures/keda.ts';
+import { AUTHORIZATION, expand, grantedTo, nameOf } from './fixtures/rights.ts';
 import { then as thenIn } from './fixtures/then.ts';
 import { when as whenIn } from './fixtures/when.ts';
 import { startWorld, type World } from './fixtures/world.ts';
@@ -65,11 +66,6 @@ const SCOPES = [
 type Scope = (typeof SCOPES)[number];
 type Place = 'fleets' | 'installation' | 'elsewhere';
 
-const expand = (lines: readonly string[]): string[] =>
-  lines.flatMap((line) => {
-    const [verbs = '', ...what] = line.split(' ');
-    return verbs.split(',').map((verb) => [verb, ...what].join(' '));
-  });
 /** All that an account may at a place; sorted. */
 function mayAt(account: Account, { everywhere, allowDelete, keda }: Scope, place: Place): string[] {
   const { fleets = [], installation = [], cluster = [] } = MAY[account];
@@ -85,39 +81,7 @@ function mayAt(account: Account, { everywhere, allowDelete, keda }: Scope, place
   return [...new Set(expand(lines))].sort();
 }
 
-const AUTHORIZATION = '/apis/authorization.k8s.io/v1';
 const PLACES = ['fleets', 'installation', 'elsewhere'] as const;
-
-const nameOf = (group: string, resource = '', subresource?: string): string =>
-  `${resource}${group === '' ? '' : `.${group}`}${subresource === undefined ? '' : `/${subresource}`}`;
-
-/** `verb resource.group/subresource name`, as MAY has them; also what is no resource. */
-async function grantedTo(client: ApiClient, namespace: string): Promise<string[]> {
-  const { status } = (await client.call('POST', `${AUTHORIZATION}/selfsubjectrulesreviews`, {
-    body: { spec: { namespace } },
-  })) as unknown as {
-    status: {
-      incomplete: boolean;
-      resourceRules: { verbs: string[]; apiGroups: string[]; resources: string[]; resourceNames?: string[] }[];
-      nonResourceRules: { verbs: string[]; nonResourceURLs: string[] }[];
-    };
-  };
-  expect(status.incomplete).toBe(false);
-  const lines = [
-    ...status.resourceRules.flatMap(({ verbs, apiGroups, resources, resourceNames = [''] }) =>
-      apiGroups.flatMap((group) =>
-        resources.flatMap((whole) => {
-          const [resource, subresource] = whole.split('/');
-          return resourceNames.map((name) =>
-            `${verbs.join(',')} ${nameOf(group, resource, subresource)} ${name}`.trim(),
-          );
-        }),
-      ),
-    ),
-    ...status.nonResourceRules.map(({ verbs, nonResourceURLs }) => `${verbs.join(',')} ${nonResourceURLs.join(',')}`),
-  ];
-  return [...new Set(expand(lines))].sort();
-}
 
 interface Question {
   verb: string;

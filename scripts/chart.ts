@@ -11,6 +11,7 @@ import { RELEASE_RIGHTS, type Right } from '@kubervisor/shared/release/rights';
 import { lookForProgram } from '@kubervisor/testing/servers/install';
 import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
 import * as z from 'zod';
+import { ROLES } from '../apps/kubectl-kubervisor/rights.ts';
 import { values } from '../deploy/k8s/values.ts';
 
 export function chartManifest({ version, description }: { version: string; description: string }): object {
@@ -108,6 +109,8 @@ export function releaseRightsFile(): object {
     keda: rulesOf(RELEASE_RIGHTS.filter(isKeda)),
   };
 }
+
+export const rolesFile = (): object => ({ roles: ROLES });
 
 export const CHART = join(import.meta.dirname, '../deploy/k8s/chart');
 export const HELM = lookForProgram({ name: 'helm', variable: 'HELM' });

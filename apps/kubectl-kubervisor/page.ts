@@ -6,7 +6,7 @@ import { explain } from './core/explain.ts';
 import { broken, NOW, pod, resource, SERVICE } from './core/pods.fixture.ts';
 import { printExplanation, printPods } from './core/print.ts';
 import { viewPods } from './core/views.ts';
-import { ROLES } from './rights.ts';
+import { manifestOf, ROLES } from './rights.ts';
 
 const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``;
 
@@ -52,6 +52,13 @@ function section(name: CommandName): string {
   ].join('\n\n');
 }
 
+const BINDINGS = [
+  'kubectl create rolebinding on-call-looks --clusterrole kubervisor-viewer --group on-call --namespace shop',
+  'kubectl create rolebinding on-call-switches --clusterrole kubervisor-operator --group on-call --namespace shop',
+  'kubectl create rolebinding on-call-asks --role kubervisor-history --group on-call --namespace kubervisor',
+  'kubectl create clusterrolebinding on-call-versions --clusterrole kubervisor-definition --group on-call',
+];
+
 export function kubectlPage(): string {
   return [
     '# kubectl kubervisor',
@@ -74,15 +81,26 @@ export function kubectlPage(): string {
       'next step is. Colours appear on a terminal alone, and not where `NO_COLOR` is set. `-o json` and `-o yaml` hold to a schema ' +
       '(`apps/kubectl-kubervisor/core/views.ts`): fields may be added, none is renamed.',
     '## What the account needs',
-    '`kubervisor-viewer` for `list`, `get`, `explain`, `watch`; `kubervisor-operator` beside it for the switches, both in the namespaces of the fleets ' +
-      '(`list -A` and `watch -A` in all). `kubervisor-history` in the namespace in which Kubervisor runs, with `--system-namespace` naming it, for `history` ' +
-      'and `version`: who has it may read the history of every fleet, for the API server’s proxy does not tell the controller who asks. It holds names of ' +
-      'pods and breakers, figures and reasons, and no secrets. `kubervisor-definition` in the cluster, for `version`.',
+    'The chart makes the roles; you bind them. For a group of people that is on call for the fleets of the namespace `shop`:',
+    fenced('sh', BINDINGS.join('\n')),
+    '`kubervisor-viewer` is for `list`, `get`, `explain`, `watch`; `kubervisor-operator` beside it for the switches, both in the namespaces of the ' +
+      'fleets (`list -A` and `watch -A` take the former in all). `kubervisor-history` in the namespace in which Kubervisor runs, with `--system-namespace` ' +
+      'naming it, for `history` and `version`: who has it may read the history of every fleet, for the API server’s proxy does not tell the controller who ' +
+      'asks. It holds names of pods and breakers, figures and reasons, and no secrets. `kubervisor-definition` in the cluster, for `version`.',
+    'Whoever has `view` in a namespace has what `kubervisor-viewer` gives there, and whoever has `edit` or `admin` can use the switches and write ' +
+      'KubervisorServices (`kubervisor-editor`), without a binding: an editor may delete the pods of the namespace anyway, and a breaker does less. ' +
+      '`--set roles.aggregate=false` keeps it apart. Where the chart was told `namespaces`, each of these is a Role in each of them (`--role` in place of ' +
+      '`--clusterrole`), and part of nothing. Without the chart:',
     fenced(
       'yaml',
-      ROLES.map((role) => stringify(role, { compat: 'yaml-1.1', lineWidth: 0, singleQuote: true }).trimEnd()).join(
-        '\n---\n',
-      ),
+      ROLES.map((role) =>
+        stringify(manifestOf(role), {
+          compat: 'yaml-1.1',
+          lineWidth: 0,
+          singleQuote: true,
+          aliasDuplicateObjects: false,
+        }).trimEnd(),
+      ).join('\n---\n'),
     ),
     '',
   ].join('\n\n');

@@ -52,6 +52,7 @@ const MATRIX: Record<string, Partially<Values>> = {
       tls: { serverSecret: 'nats-tls', clientSecret: 'client-tls' },
     },
   },
+  'roles for people that are part of no role of Kubernetes': { roles: { aggregate: false } },
   'three servers of NATS': { nats: { replicas: 3 } },
   'breakers scaled by CPU': { breaker: { autoscaling: { enabled: true, maxReplicas: 10 } } },
   'breakers scaled by the work that waits, and all that is seen': {
@@ -99,6 +100,7 @@ const MATRIX: Record<string, Partially<Values>> = {
     podDisruptionBudgets: false,
     topologySpread: false,
     networkPolicies: { enabled: false },
+    roles: { enabled: false },
     uninstall: { release: false },
   },
 };
@@ -270,7 +272,12 @@ if (HELM === undefined)
   test('with namespaces named nothing is asked for that is of the whole cluster', async () => {
     const objects = await rendered('some namespaces');
     expect(objects.filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([]);
-    expect(objects.filter(({ kind, metadata }) => kind === 'Role' && metadata.namespace === 'shop')).toHaveLength(4);
+    const roles = objects.filter(({ kind, metadata }) => kind === 'Role' && metadata.namespace === 'shop');
+    expect(roles.map(({ metadata }) => metadata.name).sort()).toEqual(
+      ['activator', 'breaker', 'controller', 'editor', 'operator', 'release', 'viewer'].map(
+        (name) => `kubervisor-${name}`,
+      ),
+    );
   });
 
   test('the account that may change Services is there only while the hook is: all of it is a part of the hook', async () => {

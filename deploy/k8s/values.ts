@@ -176,6 +176,13 @@ export const values = z.strictObject({
       labels: z.record(z.string(), z.string()).default({ grafana_dashboard: '1' }).describe(''),
     }),
   }),
+  roles: section('for people, to be bound by you (docs/kubectl.md); none of ours has them', {
+    enabled: flag('make them: ClusterRoles, or with `namespaces` a Role in each of them', true),
+    aggregate: flag(
+      'whoever has `view` in a namespace may look there, whoever has `edit` or `admin` may write KubervisorServices; only without `namespaces`',
+      true,
+    ),
+  }),
   uninstall: section('before `helm uninstall`: stops us, takes the key out of every Service, gives every pod back', {
     release: flag('without it pods that are out stay out', true),
     image: text('the whole name of the image in place of what `image` says'),

@@ -109,13 +109,21 @@ async function workloadsIn(cluster: Cluster): Promise<{ workloads: Workload[]; u
         const list = await cluster.api.find<{ items: RawWorkload[] }>(pathIn(path, cluster.namespace));
         return (list?.items ?? []).map((raw) => readWorkload(kind, raw));
       } catch {
-        unseen.push(kind);
+        // Who may not list is refused also where there is no such kind.
+        if (await isServed(cluster, path)) unseen.push(kind);
         return [];
       }
     }),
   );
   return { workloads: lists.flat(), unseen };
 }
+
+/** Whether the group and version of a collection are known here; where that cannot be told, they may be. */
+const isServed = (cluster: Cluster, path: string): Promise<boolean> =>
+  cluster.api.find(path.slice(0, path.lastIndexOf('/'))).then(
+    (found) => found !== undefined,
+    () => true,
+  );
 
 const servicePath = (cluster: Cluster, name: string): string => pathIn(PATHS.services, cluster.namespace, name);
 
