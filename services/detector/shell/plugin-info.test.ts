@@ -63,3 +63,36 @@ test('one that could not say is asked again after 15 s', async () => {
   state.now = 15_000;
   expect(await check('1')).toBe('InvalidParameters');
 });
+
+test('D: what is kept is bounded in sum: of plug-ins that say much, and of ones that are asked with many parameters, the oldest is forgotten', async () => {
+  let asked: string[] = [];
+  const outbound: Outbound = {
+    async send(_via, { url }) {
+      asked.push(url.pathname);
+      const parameters = { description: url.pathname.startsWith('/large') ? 'x'.repeat(250_000) : '' };
+      return { ok: true, value: { status: 200, text: JSON.stringify({ name: 'judge', version: '1', parameters }) } };
+    },
+    close: () => undefined,
+  };
+  const info = createPluginInfo(outbound, thread, () => 0);
+  const check = (path: string, parameters = {}) =>
+    info.check({ ...base, url: new URL(path, base.url) }, parameters, 30_000, 'shop');
+
+  await check('/first');
+  for (let n = 0; n < 50; n++) await check(`/large-${n}`);
+  await check('/first');
+  await check('/large-49');
+  expect(asked).toHaveLength(51);
+  for (let n = 50; n < 70; n++) await check(`/large-${n}`);
+  asked = [];
+  await check('/large-69');
+  await check('/first');
+  await check('/large-0');
+  expect(asked).toEqual(['/first/v1/info', '/large-0/v1/info']);
+
+  await check('/many');
+  for (let n = 0; n < 70; n++) await check('/many', { n, text: 'x'.repeat(250_000) });
+  asked = [];
+  await check('/large-69');
+  expect(asked).toEqual(['/large-69/v1/info']);
+});

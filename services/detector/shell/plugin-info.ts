@@ -23,6 +23,10 @@ export interface PluginInfo {
 /** How long an answer is good: of a plug-in that was replaced, of one that could not say, and of one whose schema refused somebody. */
 const KEPT_MILLISECONDS = { known: 60_000, unknown: 15_000, refused: 5000 };
 const MAX_KEPT = 1000;
+/** Of what is kept in sum; beyond it the oldest is forgotten, and asked anew when it is wanted. */
+const MAX_KEPT_CHARACTERS = 16 * 1024 * 1024;
+/** What is known of one set of parameters, beside their text. */
+const RESULT_CHARACTERS = 512;
 /** Of a long time-out so much is enough for the verdicts themselves: the first check of all waits for its thread to start. */
 const KEPT_FOR_VERDICTS_MILLISECONDS = 1000;
 
@@ -30,31 +34,47 @@ interface Kept {
   info: Promise<Result<string>>;
   since: number;
   until: number;
+  characters: number;
   /** By the parameters, as JSON. */
   checked: Map<string, Promise<Result<string[]>>>;
 }
 
 export function createPluginInfo(outbound: Outbound, thread: SideThread, now: () => number): PluginInfo {
+  /** The oldest first: they were set in that order. */
   const kept = new Map<string, Kept>();
+  let characters = 0;
 
-  function infoOf(base: Destination, deadline: number): Kept {
-    const key = `${base.via} ${base.url.href}`;
+  function forget(key: string): void {
+    characters -= kept.get(key)?.characters ?? 0;
+    kept.delete(key);
+  }
+
+  /** `one` holds so much more; what was forgotten meanwhile is no longer counted. */
+  function grow(key: string, one: Kept, by: number): void {
+    if (kept.get(key) !== one) return;
+    one.characters += by;
+    characters += by;
+    for (const [old] of kept) if (characters > MAX_KEPT_CHARACTERS) forget(old);
+  }
+
+  function infoOf(key: string, base: Destination, deadline: number): Kept {
     const present = kept.get(key);
     if (present !== undefined && now() < present.until) return present;
-    // The oldest first: they were set in that order.
-    for (const [old] of kept) if (kept.size >= MAX_KEPT) kept.delete(old);
-    kept.delete(key);
+    for (const [old] of kept) if (kept.size >= MAX_KEPT) forget(old);
+    forget(key);
     const wait = Math.max(1, Math.min(MAX_INFO_MILLISECONDS, Math.ceil((deadline - now()) / 2)));
     const since = now();
     const info = read(outbound, base, AbortSignal.timeout(wait));
-    const fresh: Kept = { info, since, until: since + KEPT_MILLISECONDS.known, checked: new Map() };
+    const fresh: Kept = { info, since, until: since + KEPT_MILLISECONDS.known, characters: 0, checked: new Map() };
     kept.set(key, fresh);
+    void info.then((answer) => grow(key, fresh, key.length + (answer.ok ? answer.value.length : RESULT_CHARACTERS)));
     return fresh;
   }
 
   return {
     async check(base, parameters, deadline, namespace) {
-      const one = infoOf(base, deadline);
+      const at = `${base.via} ${base.url.href}`;
+      const one = infoOf(at, base, deadline);
       const expireAfter = (milliseconds: number) => {
         one.until = Math.min(one.until, one.since + milliseconds);
       };
@@ -66,8 +86,12 @@ export function createPluginInfo(outbound: Outbound, thread: SideThread, now: ()
       const key = JSON.stringify(parameters);
       const question = { info: info.value, parameters: key };
       const weight = info.value.length + key.length;
-      const checking = one.checked.get(key) ?? thread.ask('parameters', namespace, question, weight).then(resultOf);
-      if (one.checked.size < MAX_KEPT) one.checked.set(key, checking);
+      const present = one.checked.get(key);
+      const checking = present ?? thread.ask('parameters', namespace, question, weight).then(resultOf);
+      if (present === undefined && one.checked.size < MAX_KEPT) {
+        one.checked.set(key, checking);
+        grow(at, one, key.length + RESULT_CHARACTERS);
+      }
       const left = deadline - now();
       const late = success(['the parameters were not checked: others are being checked']);
       const result = await within(checking, Math.max(1, left / 2, left - KEPT_FOR_VERDICTS_MILLISECONDS), late);
