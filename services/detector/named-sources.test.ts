@@ -69,12 +69,17 @@ async function start(...sources: object[]): Promise<DetectorService> {
   return service;
 }
 
-async function ask(source: string, promQL = 'up', timeoutMilliseconds = 5000): Promise<EvaluationResponse> {
+async function ask(
+  source: string,
+  promQL = 'up',
+  timeoutMilliseconds = 5000,
+  namespace = 'shop',
+): Promise<EvaluationResponse> {
   const payload = {
     apiVersion: 'detector.kubervisor.io/v1',
     evaluationId: 'round-1',
     timeoutMilliseconds,
-    service: { namespace: 'shop', name: 'cart' },
+    service: { namespace, name: 'cart' },
     breaker: 'errors',
     pods: [{ name: 'cart-1', uid: 'u1' }],
     kind: 'threshold',
@@ -307,30 +312,119 @@ describe('who we say we are', () => {
 });
 
 describe('how much', () => {
-  test('no more queries at once than a source takes; the others wait for a place, at most until their deadline', async () => {
-    const waiting: (() => void)[] = [];
+  /** A source that answers when it is told to. */
+  async function startPatient() {
+    const waiting: { query: string; answer(): void }[] = [];
     let most = 0;
     let seen: (() => void) | undefined;
     const port = await listenOn(
       createServer((request, response) => {
-        waiting.push(() => answerVector(request, response));
-        most = Math.max(most, waiting.length);
-        seen?.();
+        let body = '';
+        request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        request.on('end', () => {
+          const query = new URLSearchParams(body).get('query') ?? '';
+          if (query === 'vector(1)') return void response.end(vector);
+          waiting.push({ query, answer: () => response.end(vector) });
+          most = Math.max(most, waiting.length);
+          seen?.();
+        });
       }),
     );
-    const arrived = async (count: number) => {
-      while (waiting.length < count) await new Promise<void>((resolve) => (seen = resolve));
+    const answer = () => waiting.splice(0).forEach((one) => one.answer());
+    return {
+      url: `http://127.0.0.1:${port}`,
+      most: () => most,
+      queries: () => waiting.map(({ query }) => query),
+      async arrived(count: number) {
+        while (waiting.length < count) await new Promise<void>((resolve) => (seen = resolve));
+      },
+      answer,
+      /** Whatever comes, until all of them are. */
+      async answerUntil<T>(all: readonly Promise<T>[]): Promise<T[]> {
+        const answering = setInterval(answer, 5);
+        return Promise.all(all).finally(() => clearInterval(answering));
+      },
     };
-    await start({ name: 'narrow', url: `http://127.0.0.1:${port}`, concurrency: 2 });
-    const three = ['a', 'b', 'c'].map((promQL) => ask('narrow', promQL, 20_000));
-    await arrived(2);
-    expect((await ask('narrow', 'd', 150)).error?.reason).toBe('Timeout');
-    expect(waiting).toHaveLength(2);
-    waiting.splice(0).forEach((answer) => answer());
-    await arrived(1);
-    waiting.splice(0).forEach((answer) => answer());
-    for (const answer of await Promise.all(three)) expect(answer).toMatchObject(judged);
-    expect(most).toBe(2);
+  }
+  const LONG = 25_000;
+  const notAsked = {
+    reason: 'Timeout',
+    message:
+      'Prometheus was not asked: until the time-out other queries held every place that the namespace may have there',
+  };
+
+  test('no more queries at once than a source takes, of a namespace half of them; the others wait for a place, at most until their deadline', async () => {
+    const source = await startPatient();
+    await start({ name: 'narrow', url: source.url, concurrency: 4 });
+    const all = ['a', 'b', 'c'].map((promQL) => ask('narrow', promQL, LONG));
+    await source.arrived(2);
+    expect((await ask('narrow', 'd', 150)).error).toEqual(notAsked);
+    expect(source.queries()).toEqual(['a', 'b']);
+    all.push(ask('narrow', 'p', LONG, 'pay'), ask('narrow', 'q', LONG, 'ads'));
+    await source.arrived(4);
+    expect((await ask('narrow', 'r', 150, 'new')).error).toEqual(notAsked);
+    source.answer();
+    await source.arrived(1);
+    expect(source.queries()).toEqual(['c']);
+    source.answer();
+    for (const answer of await Promise.all(all)) expect(answer).toMatchObject(judged);
+    expect(source.most()).toBe(4);
+  });
+
+  test('D: one namespace’s queries that nobody answers leave places to the others, which are judged meanwhile', async () => {
+    const source = await startPatient();
+    await start({ name: 'central', url: source.url });
+    const slow = Array.from({ length: 60 }, (_, n) => ask('central', `slow_${n}`, LONG, 'mallory'));
+    await source.arrived(16);
+    const honest = ask('central', 'up', LONG);
+    await source.arrived(17);
+    expect(source.queries()[16]).toBe('up');
+    await source.answerUntil<unknown>([...slow, honest]);
+    expect(await honest).toMatchObject(judged);
+  });
+
+  test('D: also where a source takes one query at a time the namespaces are served in turn', async () => {
+    const source = await startPatient();
+    await start({ name: 'single', url: source.url, concurrency: 1 });
+    const all = [1, 2, 3, 4].map((n) => ask('single', `slow_${n}`, LONG, 'mallory'));
+    await source.arrived(1);
+    all.push(ask('single', 'up', LONG));
+    const order: string[] = [];
+    for (let n = 0; n < 5; n++) {
+      await source.arrived(1);
+      order.push(...source.queries());
+      source.answer();
+    }
+    for (const answer of await Promise.all(all)) expect(answer).toMatchObject(judged);
+    expect(order).toEqual(['slow_1', 'slow_2', 'up', 'slow_3', 'slow_4']);
+  });
+
+  test('D: a query that another namespace has in its queue, too, is asked when its own turn has come, and answers both where it is under way', async () => {
+    const source = await startPatient();
+    await start({ name: 'narrow', url: source.url, concurrency: 2 });
+    const all = ['slow_1', 'slow_2', 'up'].map((promQL) => ask('narrow', promQL, LONG, 'mallory'));
+    await source.arrived(1);
+    all.push(ask('narrow', 'up', LONG));
+    await source.arrived(2);
+    expect(source.queries()).toEqual(['slow_1', 'up']);
+    for (const answer of await source.answerUntil(all)) expect(answer).toMatchObject(judged);
+  });
+
+  test('D: so many of a namespace may wait for a source; those beyond them are told at once', async () => {
+    const source = await startPatient();
+    await start({ name: 'single', url: source.url, concurrency: 1 });
+    const errors: (string | undefined)[] = [];
+    const many = Array.from({ length: 150 }, async (_, n) => {
+      const { error } = await ask('single', `slow_${n}`, LONG, 'mallory');
+      errors.push(error?.message);
+    });
+    // One is under way, and a hundred wait.
+    while (errors.length < 49) await setTimeout(5);
+    const crowded = 'Prometheus was not asked: 100 queries of the namespace wait for a place there already';
+    expect(errors).toEqual(Array(49).fill(crowded));
+    const honest = ask('single', 'up', LONG);
+    await source.answerUntil<unknown>([...many, honest]);
+    expect(await honest).toMatchObject(judged);
   });
 
   test('identical queries under way are asked once; whose deadline ends first ends alone', async () => {
@@ -348,7 +442,7 @@ describe('how much', () => {
     await start({ name: 'central', url: `http://127.0.0.1:${port}` });
     const patient = ask('central', 'up', 20_000);
     await arrived;
-    const [first, second] = await Promise.all([ask('central', 'up', 100), ask('central', 'up', 150)]);
+    const [first, second] = await Promise.all([ask('central', 'up', 100), ask('central', 'up', 150, 'pay')]);
     expect([first.error?.reason, second.error?.reason]).toEqual(['Timeout', 'Timeout']);
     answer?.();
     expect(await patient).toMatchObject(judged);
@@ -444,14 +538,16 @@ describe('a source that keeps failing', () => {
         request.on('end', () => {
           const query = new URLSearchParams(body).get('query') ?? '';
           queries.push(query);
-          if (query !== 'slow') response.end(vector);
+          if (!query.startsWith('slow')) response.end(vector);
         });
       }),
     );
     await start({ name: 'narrow', url: `http://127.0.0.1:${port}`, concurrency: 1 });
-    const slow = ask('narrow', 'slow', 20_000);
-    while (!queries.includes('slow')) await setTimeout(5);
-    for (let n = 0; n < 5; n++) expect((await ask('narrow', `other ${n}`, 20)).error?.reason).toBe('Timeout');
+    for (let n = 0; n < 4; n++) expect((await ask('narrow', 'slow', 20)).error?.reason).toBe('Timeout');
+    // When it has failed as the fifth in a row, the next one has its connection at once.
+    const fifth = ask('narrow', 'slow', 500);
+    const slow = ask('narrow', 'slow too', 20_000);
+    expect((await fifth).error?.reason).toBe('Timeout');
     const isOver = () => queries.includes('vector(1)') || lines.join('').includes('given a rest');
     while (!isOver()) await setTimeout(5);
     expect(lines.join('')).not.toContain('given a rest');

@@ -55,10 +55,11 @@ export function createProviders(clients: Clients): Record<DetectorKind, Provider
   const ofQuery = <T extends Queried>(schema: z.ZodType<T>, rangeOfStanza?: (stanza: T) => Range): Provider =>
     provider(schema, async (ask) => {
       const { request, stanza, signal } = ask;
-      const source = clients.resolver.source(stanza.prometheusService, request.service.namespace);
+      const { namespace } = request.service;
+      const source = clients.resolver.source(stanza.prometheusService, namespace);
       if (!source.ok) return source;
       const range = rangeOfStanza?.(stanza);
-      const query = { source: source.value, promQL: stanza.promQL, signal, ...(range && { range }) };
+      const query = { source: source.value, namespace, promQL: stanza.promQL, signal, ...(range && { range }) };
       return clients.prometheus.query(query, judgeFor(ask, stanza));
     });
 

@@ -60,7 +60,7 @@ export const sourceSchema = z
       .min(1, 'must be an integer from 1 to 1000')
       .max(1000, 'must be an integer from 1 to 1000')
       .default(32)
-      .describe('most queries at once, from each detector; the others wait'),
+      .describe('most queries at once, from each detector; the others wait, the namespaces in turn'),
     headers: z
       .record(
         z

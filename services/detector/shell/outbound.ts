@@ -11,6 +11,8 @@ import { failure, success, type Result } from '../core/answer.ts';
 import type { Names } from './names.ts';
 
 const CONNECT_TIMEOUT_MILLISECONDS = 5000;
+/** To one host and port at once, unless told. */
+export const CONNECTIONS = 32;
 
 export interface Request {
   method: 'GET' | 'POST';
@@ -44,7 +46,7 @@ export interface Tls {
 }
 
 export interface OutboundSettings {
-  /** Connections to one host and port at once; 32 if unset. Whoever finds none free waits, at most until its deadline. */
+  /** Connections to one host and port at once. Whoever finds none free waits, at most until its deadline. */
   connections?: number;
   /** Asked at each request. Once it answers other than before, no connection of before is used again. */
   tls?: () => Tls;
@@ -53,7 +55,7 @@ export interface OutboundSettings {
 export function createOutbound(
   names: Names,
   allow: readonly AllowPattern[],
-  { connections = 32, tls = () => ({}) }: OutboundSettings = {},
+  { connections = CONNECTIONS, tls = () => ({}) }: OutboundSettings = {},
 ): Outbound {
   const resolve = {
     async service(name: string) {

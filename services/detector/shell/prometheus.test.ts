@@ -28,9 +28,9 @@ const client = () => asking(createPrometheusClient(silent));
 /** What becomes of the answers is another's business. */
 const asking = (prometheus: PrometheusClient) => ({
   query: (source: Source, promQL: string, signal: AbortSignal) =>
-    prometheus.query({ source, promQL, signal }, async (answer) => success(answer)),
+    prometheus.query({ source, namespace: 'shop', promQL, signal }, async (answer) => success(answer)),
   queryRange: (source: Source, promQL: string, range: Range, signal: AbortSignal) =>
-    prometheus.query({ source, promQL, range, signal }, async (answer) => success(answer)),
+    prometheus.query({ source, namespace: 'shop', promQL, range, signal }, async (answer) => success(answer)),
 });
 const signal = () => new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));

@@ -3,9 +3,10 @@ import type { Exchange } from '@kubervisor/runtime/http/exchange';
 import { failure, success, type Fault, type Result } from '../core/answer.ts';
 import type { Destination } from '../core/address.ts';
 import { readVector } from '../core/prometheus-answer.ts';
-import type { Outbound } from './outbound.ts';
+import { createFairFlights, type Outcome } from './fair-flights.ts';
+import { CONNECTIONS, type Outbound } from './outbound.ts';
 import { createRests } from './rests.ts';
-import { createSharedFlights } from './shared-flights.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 export interface Source {
   /** Undefined of a Service that a resource names by its address. */
@@ -18,10 +19,14 @@ export interface Source {
    */
   credentials?: () => Promise<Result<Record<string, string>>>;
   timeoutMilliseconds?: number;
+  /** Queries at once; as many as the outbound has connections, which is 32 unless told. */
+  concurrency?: number;
 }
 
 export interface Query {
   source: Source;
+  /** Of the resource: the queries of one do not hold up those of another. */
+  namespace: string;
   promQL: string;
   /** Undefined: an instant query. */
   range?: Range;
@@ -55,13 +60,33 @@ interface Landed {
 }
 
 const PROBE_TIMEOUT_MILLISECONDS = 5000;
+/** Of a namespace, for one source. Beyond it nothing would be asked before its time is over. */
+const MOST_WAITING = 100;
+
+const WHY: Record<Extract<Outcome<unknown>, { ended: unknown }>['ended'], string> = {
+  underWay: 'Prometheus did not answer in time',
+  waiting:
+    'Prometheus was not asked: until the time-out other queries held every place that the namespace may have there',
+  crowded: `Prometheus was not asked: ${MOST_WAITING} queries of the namespace wait for a place there already`,
+};
 /** One series without a label. */
 const MAX_PROBE_LENGTH = 64 * 1024;
 
 /** `now`: milliseconds since 1970; a range is asked for by the clock of this machine. */
 export function createPrometheusClient(observer: PrometheusObserver, now = () => Date.now()): PrometheusClient {
-  const flights = createSharedFlights<Landed>(() => observer.shared());
+  const flights = createFairFlights<Landed>(() => observer.shared());
+  /** Of the sources that are asked at the moment. */
+  const places = new Map<string, Turns>();
   const rests = createRests<Source>(probe, observer, () => performance.now());
+
+  function placesAt(sourceKey: string, { concurrency = CONNECTIONS }: Source): Turns {
+    const present = places.get(sourceKey);
+    if (present !== undefined) return present;
+    const onIdle = (): void => void places.delete(sourceKey);
+    const turns = createTurns({ places: concurrency, mostWaiting: MOST_WAITING, onIdle });
+    places.set(sourceKey, turns);
+    return turns;
+  }
 
   async function send(
     source: Source,
@@ -121,7 +146,7 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
 
   return {
     async query(query, judge) {
-      const { source, promQL, range, signal } = query;
+      const { source, namespace, promQL, range, signal } = query;
       // By name too: two sources may be one address with the credentials of different tenants.
       const ofSource = [source.name, source.destination.via, source.destination.url.href];
       const sourceKey = JSON.stringify(ofSource);
@@ -149,11 +174,13 @@ export function createPrometheusClient(observer: PrometheusObserver, now = () =>
       };
       // Without the end of a range: who asks a moment later is content with that of the question that is under way.
       const key = JSON.stringify([...ofSource, promQL, range?.steps, range?.stepSeconds]);
-      const landed = await flights.join(key, fly, signal);
-      if (landed === undefined) return failure('Timeout', 'Prometheus did not answer in time');
-      if (!landed.answer.ok) return landed.answer;
-      const result = await judge(landed.answer.value);
-      landed.tell(result);
+      const turns = placesAt(sourceKey, source);
+      const outcome = await flights.join({ namespace, key, turns, start: fly, signal });
+      if ('ended' in outcome) return failure('Timeout', WHY[outcome.ended]);
+      const { answer, tell } = outcome.landed;
+      if (!answer.ok) return answer;
+      const result = await judge(answer.value);
+      tell(result);
       return result;
     },
   };

@@ -7,6 +7,7 @@ export interface SharedFlights<T> {
    * any more.
    */
   join(key: string, start: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | undefined>;
+  isUnderWay(key: string): boolean;
 }
 
 interface Flight<T> {
@@ -33,6 +34,7 @@ export function createSharedFlights<T>(onShared: () => void): SharedFlights<T> {
   };
 
   return {
+    isUnderWay: (key) => flights.has(key),
     async join(key, start, signal) {
       if (signal.aborted) return undefined;
       const flight = take(key, start);

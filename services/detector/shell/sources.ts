@@ -65,6 +65,7 @@ function createSource(
     name,
     destination: { url, via: 'outside' },
     outbound: createOutbound(names, [...allow, ...ownAddress(url)], { connections: concurrency, tls: () => tls }),
+    concurrency,
     ...(timeoutSeconds === undefined ? {} : { timeoutMilliseconds: timeoutSeconds * 1000 }),
     async credentials() {
       const read = await readFiles(declared, folder);

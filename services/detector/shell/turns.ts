@@ -9,7 +9,6 @@ export interface Turns {
   take(namespace: string, signal?: AbortSignal, weight?: number): Promise<Place | { refused: Refusal }>;
   /** Those that wait get no place any more. */
   dismiss(): void;
-  readonly isIdle: boolean;
 }
 
 export interface Place {
@@ -26,6 +25,8 @@ export interface TurnsSettings {
   mostWaiting: number;
   /** Of all together. Beyond it the namespace that weighs most gives way, with what came last. */
   mostWeight?: number;
+  /** Nobody has a place any more, and nobody waits. */
+  onIdle?: () => void;
 }
 
 interface Waiting {
@@ -33,7 +34,7 @@ interface Waiting {
   settle(outcome: Place | { refused: Refusal }): void;
 }
 
-export function createTurns({ places, mostWaiting, mostWeight = Infinity }: TurnsSettings): Turns {
+export function createTurns({ places, mostWaiting, mostWeight = Infinity, onIdle }: TurnsSettings): Turns {
   /** The namespace whose turn is next first; none is empty. */
   const queues = new Map<string, Waiting[]>();
   const held = new Map<string, number>();
@@ -51,6 +52,7 @@ export function createTurns({ places, mostWaiting, mostWeight = Infinity }: Turn
         if (left > 0) held.set(namespace, left);
         else held.delete(namespace);
         serve();
+        if (free === places) onIdle?.();
       },
     };
   }
@@ -102,9 +104,6 @@ export function createTurns({ places, mostWaiting, mostWeight = Infinity }: Turn
     },
     dismiss() {
       for (const [namespace, queue] of [...queues]) for (const one of queue) refuse(namespace, one, 'dismissed');
-    },
-    get isIdle() {
-      return free === places && queues.size === 0;
     },
   };
 }
