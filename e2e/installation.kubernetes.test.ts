@@ -1,7 +1,8 @@
 /**
  * A real release, from install to uninstall: the commands of docs/getting-started.md in their order, on a cluster whose nodes run
- * containers, with a client that asks the Service all the while. The cluster: TEST_KUBECONFIG; the images that it has or can pull:
- * TEST_IMAGES, PREFIX*:TAG, for instance `kubervisor/*:0.1.0`; TEST_BASE_IMAGE, one with Node for the toys, `node:24-slim` unless set.
+ * containers, with a client that asks the Service all the while. The cluster: TEST_KUBECONFIG, else a K3s in Docker; the images that it
+ * has or can pull: TEST_IMAGES, PREFIX*:TAG, for instance `kubervisor/*:0.1.0`; TEST_BASE_IMAGE, one with Node for the toys,
+ * `node:24-slim` unless set.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -13,6 +14,8 @@ import { history } from '@kubervisor/shared/events/history';
 import { ANNOTATION, LABEL } from '@kubervisor/shared/pods/keys';
 import { makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
 import { lookForProgram } from '@kubervisor/testing/servers/install';
+import { parse } from 'yaml';
+import { type ContainerCluster, lackingCluster, startContainerCluster } from './fixtures/container-cluster.ts';
 import { pluginFolder, ROOT } from './fixtures/kubectl.ts';
 
 jest.setTimeout(300_000);
@@ -20,12 +23,15 @@ jest.setTimeout(300_000);
 const HELM = lookForProgram({ name: 'helm', variable: 'HELM' });
 const KUBECTL = lookForProgram({ name: 'kubectl', variable: 'KUBECTL' });
 const [, prefix, tag] = /^(.*)\*:(.+)$/.exec(process.env['TEST_IMAGES'] ?? '') ?? [];
-const cluster = process.env['TEST_KUBECONFIG'] || undefined;
 const base = process.env['TEST_BASE_IMAGE'] || 'node:24-slim';
+const { nats } = parse(readFileSync(join(ROOT, 'deploy/k8s/chart/values.yaml'), 'utf8')) as { nats: { image: string } };
+const images = [
+  ...['controller', 'breaker', 'activator', 'detector', 'release'].map((component) => `${prefix}${component}:${tag}`),
+  base,
+  nats.image,
+];
 const lacking = [
-  ...(cluster === undefined || prefix === undefined
-    ? ['a cluster that runs containers: TEST_KUBECONFIG, TEST_IMAGES']
-    : []),
+  ...(prefix === undefined ? ['images of ours: TEST_IMAGES'] : lackingCluster(images)),
   ...(HELM === undefined ? ['helm'] : []),
   ...(KUBECTL === undefined ? ['kubectl'] : []),
 ];
@@ -68,6 +74,7 @@ const title = 'a real release';
   () => {
     let folder: string;
     let env: Record<string, string>;
+    let cluster: ContainerCluster | undefined;
     let client: ChildProcess | undefined;
     const served: Served[] = [];
 
@@ -154,7 +161,8 @@ const title = 'a real release';
         `#!/bin/sh\ncase "$1" in install|upgrade) exec '${HELM}' "$@" --values '${folder}/values.json';; esac\nexec '${HELM}' "$@"\n`,
       );
       chmodSync(join(folder, 'bin/helm'), 0o755);
-      copyFileSync(cluster ?? '', join(folder, 'kubeconfig'));
+      cluster = await startContainerCluster(images, folder);
+      copyFileSync(cluster.kubeconfig, join(folder, 'kubeconfig'));
       const path = [join(folder, 'bin'), await pluginFolder(), dirname(KUBECTL ?? ''), join(ROOT, 'node_modules/.bin')];
       env = {
         PATH: [...path, process.env['PATH']].join(':'),
@@ -168,6 +176,7 @@ const title = 'a real release';
       client?.kill();
       await shell(`helm uninstall ${SYSTEM} --namespace ${SYSTEM} --wait --ignore-not-found`);
       await shell(`kubectl delete namespace ${FLEET} --wait=false`);
+      await cluster?.stop();
       removeFolder(folder);
     });
 
