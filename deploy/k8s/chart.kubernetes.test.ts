@@ -3,8 +3,8 @@
  * Without Helm it is skipped, and says so; without a real API server the part that asks one is.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readConfig } from '@kubervisor/runtime/config';
 import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
@@ -112,7 +112,18 @@ interface Rendered {
   metadata: { name: string; namespace?: string; labels: Record<string, string>; annotations?: Record<string, string> };
   [field: string]: unknown;
 }
+interface Source {
+  name?: string;
+  secretName?: string;
+  items?: { key: string }[];
+}
+interface Volume {
+  secret?: Source;
+  configMap?: Source;
+  projected?: { sources: { secret?: Source; configMap?: Source }[] };
+}
 interface PodSpec {
+  volumes?: Volume[];
   automountServiceAccountToken?: boolean;
   securityContext: Record<string, unknown>;
   containers: {
@@ -157,6 +168,21 @@ const podOf = (object: Rendered): PodSpec | undefined =>
   object.kind === 'Pod'
     ? (object['spec'] as PodSpec)
     : (object['spec'] as { template?: { spec?: PodSpec } } | undefined)?.template?.spec;
+
+/** The objects that a volume is made of, and the keys that it must find there. */
+const sourcesOf = (volume: Volume): { kind: string; name: string; keys: string[] }[] =>
+  [volume, ...(volume.projected?.sources ?? [])].flatMap((from) =>
+    (
+      [
+        ['secret', from.secret],
+        ['configmap', from.configMap],
+      ] as const
+    ).flatMap(([kind, source]) =>
+      source === undefined
+        ? []
+        : [{ kind, name: source.name ?? source.secretName ?? '', keys: (source.items ?? []).map(({ key }) => key) }],
+    ),
+  );
 
 /** What nats-server says to the configuration and the environment that the chart gives it. */
 async function natsOf(name: string): Promise<{ status: number | null; said: string }> {
@@ -421,6 +447,41 @@ const missing =
         const label = 'app.kubernetes.io/part-of=kubervisor';
         expect(run(['get', kinds, '-A', '-l', label, '-o', 'name'])).toMatchObject({ status: 0, stdout: '' });
         expect(run(['get', 'crd', 'kubervisorservices.kubervisor.k8s.io', '-o', 'name'])).toMatchObject({ status: 0 });
+      },
+    );
+
+    // Its namespace is a fixed one.
+    (isOurs ? test : test.skip)(
+      `install.yaml, by the commands at its head${isOurs ? '' : ' (skipped: a cluster that was given is left alone)'}: all of it is there, what its pods mount too; applied again it changes nothing, and deleted it leaves nothing`,
+      () => {
+        const file = join(import.meta.dirname, 'install.yaml');
+        const commands = [...readFileSync(file, 'utf8').matchAll(/^# {3,}(.*)$/gm)].map(([, line = '']) => line);
+        expect(commands.map((line) => line.trim().split(' ')[0])).toEqual(['kubectl', 'kubectl', '$(for', 'kubectl']);
+        // Where kubectl keeps what it found out about the API server.
+        const HOME = makeFolder('kubectl');
+        const { status, stderr } = spawnSync('sh', ['-euc', commands.join('\n')], {
+          cwd: import.meta.dirname,
+          encoding: 'utf8',
+          env: { HOME, PATH: `${dirname(kubectl as string)}:${process.env['PATH']}`, KUBECONFIG: cluster.kubeconfig },
+        });
+        removeFolder(HOME);
+        expect([status, stderr]).toEqual([0, '']);
+        const lines = run(['diff', '--server-side', '-f', file]).stdout.split('\n');
+        // The API server counts an apply as a change of a NetworkPolicy in which nothing has changed.
+        expect(lines.filter((line) => /^[-+](?![-+]|  generation: \d+$)/.test(line))).toEqual([]);
+
+        const objects = JSON.parse(run(['get', '-f', file, '-o', 'json']).stdout) as { items: Rendered[] };
+        const mounted = objects.items.flatMap((object) => podOf(object)?.volumes ?? []).flatMap(sourcesOf);
+        expect(mounted.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['secret', 'configmap']));
+        for (const { kind, name, keys } of mounted) {
+          const { data } = JSON.parse(run(['get', kind, name, '-n', 'kubervisor', '-o', 'json']).stdout) as {
+            data: object;
+          };
+          expect([name, Object.keys(data)]).toEqual([name, expect.arrayContaining(keys)]);
+        }
+
+        expect(run(['delete', '-f', file])).toMatchObject({ status: 0 });
+        expect(run(['get', 'clusterroles,clusterrolebindings,crd', '-o', 'name']).stdout).not.toContain('kubervisor');
       },
     );
   },
