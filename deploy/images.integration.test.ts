@@ -1,7 +1,8 @@
 /** The Dockerfile, by a Docker engine: what an image of ours adds to its base, as whom it runs, and that what it holds is all it needs. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { describeUnless } from '@kubervisor/testing/needs';
 
 jest.setTimeout(600_000);
 const ROOT = join(import.meta.dirname, '..');
@@ -16,10 +17,10 @@ const docker = (...words: string[]) => {
 const base = process.env['TEST_BASE_IMAGE'] || 'node:24-slim';
 const hasEngine = docker('info').status === 0;
 const missing = !hasEngine
-  ? 'no Docker engine'
+  ? ['no Docker engine']
   : docker('image', 'inspect', base).status !== 0
-    ? `the engine has no image ${base}; another with Node 24 and npm: TEST_BASE_IMAGE`
-    : undefined;
+    ? [`the engine has no image ${base}; another with Node 24 and npm: TEST_BASE_IMAGE`]
+    : [];
 
 interface Image {
   Size: number;
@@ -28,67 +29,64 @@ interface Image {
 const inspect = (image: string): Image => (JSON.parse(docker('image', 'inspect', image).stdout) as [Image])[0];
 const tagOf = (service: string): string => `localhost/kubervisor-test/${service}:1.2.3`;
 
-(missing === undefined ? describe : describe.skip)(
-  `images${missing === undefined ? '' : ` (skipped: ${missing})`}`,
-  () => {
-    beforeAll(() => {
-      for (const service of SERVICES) {
-        const options = { BASE: base, SERVICE: service, VERSION: '1.2.3', REVISION: 'abc' };
-        const words = Object.entries(options).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
-        const { status, stdout, stderr } = docker('build', '--network', 'host', ...words, '--tag', tagOf(service), '.');
-        expect({ service, status, said: status === 0 ? '' : `${stdout}\n${stderr}` }).toMatchObject({ status: 0 });
-      }
+describeUnless(missing, 'images')('images', () => {
+  beforeAll(() => {
+    for (const service of SERVICES) {
+      const options = { BASE: base, SERVICE: service, VERSION: '1.2.3', REVISION: 'abc' };
+      const words = Object.entries(options).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
+      const { status, stdout, stderr } = docker('build', '--network', 'host', ...words, '--tag', tagOf(service), '.');
+      expect({ service, status, said: status === 0 ? '' : `${stdout}\n${stderr}` }).toMatchObject({ status: 0 });
+    }
+  });
+  afterAll(() => void docker('image', 'rm', ...SERVICES.map(tagOf)));
+
+  test.each(SERVICES)('%s adds at most 10 MB to its base', (service) => {
+    const added = inspect(tagOf(service)).Size - inspect(base).Size;
+    expect(added).toBeGreaterThan(MEGABYTE);
+    expect(added).toBeLessThanOrEqual(10 * MEGABYTE);
+  });
+
+  test.each(SERVICES)('%s says what it is, is not root, and leaves its health to probes', (service) => {
+    const { Config } = inspect(tagOf(service));
+    expect(Config.User).toBe('65532:65532');
+    expect(Config.Healthcheck).toBeUndefined();
+    expect(Config.Labels).toMatchObject({
+      'org.opencontainers.image.title': `kubervisor ${service}`,
+      'org.opencontainers.image.version': '1.2.3',
+      'org.opencontainers.image.revision': 'abc',
+      'org.opencontainers.image.licenses': 'Apache-2.0',
     });
-    afterAll(() => void docker('image', 'rm', ...SERVICES.map(tagOf)));
+  });
 
-    test.each(SERVICES)('%s adds at most 10 MB to its base', (service) => {
-      const added = inspect(tagOf(service)).Size - inspect(base).Size;
-      expect(added).toBeGreaterThan(MEGABYTE);
-      expect(added).toBeLessThanOrEqual(10 * MEGABYTE);
-    });
+  const run = (service: string, ...words: string[]) =>
+    docker('run', '--rm', '--read-only', '--network', 'none', '--cap-drop', 'ALL', tagOf(service), ...words);
 
-    test.each(SERVICES)('%s says what it is, is not root, and leaves its health to probes', (service) => {
-      const { Config } = inspect(tagOf(service));
-      expect(Config.User).toBe('65532:65532');
-      expect(Config.Healthcheck).toBeUndefined();
-      expect(Config.Labels).toMatchObject({
-        'org.opencontainers.image.title': `kubervisor ${service}`,
-        'org.opencontainers.image.version': '1.2.3',
-        'org.opencontainers.image.revision': 'abc',
-        'org.opencontainers.image.licenses': 'Apache-2.0',
-      });
-    });
+  test.each(['controller', 'breaker', 'activator'])('%s starts and tells what it is not told', (service) => {
+    const { status, stderr } = run(service);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('NATS_URL: not set') });
+  });
 
-    const run = (service: string, ...words: string[]) =>
-      docker('run', '--rm', '--read-only', '--network', 'none', '--cap-drop', 'ALL', tagOf(service), ...words);
+  test.each([
+    ['release', '--system-namespace'],
+    ['sandbox', 'docker compose up'],
+  ])('%s starts', (service, words) => {
+    expect(run(service, '--help')).toMatchObject({ status: 0, stdout: expect.stringContaining(words) });
+  });
 
-    test.each(['controller', 'breaker', 'activator'])('%s starts and tells what it is not told', (service) => {
-      const { status, stderr } = run(service);
-      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('NATS_URL: not set') });
-    });
-
-    test.each([
-      ['release', '--system-namespace'],
-      ['sandbox', 'docker compose up'],
-    ])('%s starts', (service, words) => {
-      expect(run(service, '--help')).toMatchObject({ status: 0, stdout: expect.stringContaining(words) });
-    });
-
-    test('the detector serves from a file system that nobody may write to', () => {
-      const { stdout: container } = docker('run', '--detach', '--read-only', '--network', 'none', tagOf('detector'));
-      try {
-        const ask = `
+  test('the detector serves from a file system that nobody may write to', () => {
+    const { stdout: container } = docker('run', '--detach', '--read-only', '--network', 'none', tagOf('detector'));
+    try {
+      const ask = `
           const until = Date.now() + 60000;
           const ask = () => fetch('http://127.0.0.1:8080/readyz').then((answer) => answer.status, (error) => {
             if (Date.now() > until) throw error;
             return new Promise((done) => setTimeout(done, 200)).then(ask);
           });
           ask().then((status) => console.log(status));`;
-        const asked = docker('exec', container, 'node', '--eval', ask);
-        expect({ asked: asked.stdout, logs: docker('logs', container).stdout }).toMatchObject({ asked: '200' });
-      } finally {
-        docker('rm', '--force', container);
-      }
-    });
-  },
-);
+      const asked = docker('exec', container, 'node', '--eval', ask);
+      expect({ asked: asked.stdout, logs: docker('logs', container).stdout }).toMatchObject({ asked: '200' });
+    } finally {
+      docker('rm', '--force', container);
+    }
+  });
+});

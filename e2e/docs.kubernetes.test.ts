@@ -6,9 +6,10 @@ import { execFile, execFileSync, spawn } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { API_VERSION, KIND } from '@kubervisor/shared/crd/kubervisor-service';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { describeUnless } from '@kubervisor/testing/needs';
 import { parseAllDocuments, stringify } from 'yaml';
 
 const run = promisify(execFile);
@@ -60,7 +61,6 @@ const kubectl = ((): string | undefined => {
   }
   return undefined;
 })();
-const suite = kubectl === undefined ? describe.skip : describe;
 
 /** A Deployment of the old name for the migration, and a resource to switch. */
 const GIVEN = [
@@ -107,63 +107,61 @@ test.each(commands.filter((one) => !isKubectl(one)))('%s: `%s` is run by a test'
   expect(read(where ?? '')).toContain(words);
 });
 
-const title = 'on a cluster';
-suite(
-  kubectl === undefined ? `${title} (skipped: no kubectl, neither in KUBEBUILDER_ASSETS nor on PATH)` : title,
-  () => {
-    let cluster: TestCluster;
-    let namespace: string;
-    const env = () => ({ PATH: process.env['PATH'], HOME: '/nonexistent', KUBECONFIG: cluster.kubeconfig });
-    const ask = (...words: string[]) =>
-      run(kubectl ?? '', ['--namespace', namespace, ...words], { env: env(), cwd: root }).then(({ stdout }) => stdout);
-    const apply = async (manifests: unknown[], ...more: string[]): Promise<string> => {
-      const child = spawn(kubectl ?? '', ['--namespace', namespace, 'apply', ...more, '-f', '-'], { env: env() });
-      let said = '';
-      for (const stream of [child.stdout, child.stderr])
-        stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
-      child.stdin.end(manifests.map((manifest) => `---\n${stringify(manifest)}`).join(''));
-      const status = await new Promise((resolve) => child.once('close', resolve));
-      if (status !== 0) throw new Error(`kubectl apply: ${said}`);
-      return said;
-    };
+describeUnless(
+  kubectl === undefined ? ['no kubectl, neither in KUBEBUILDER_ASSETS nor on PATH'] : [],
+  'the commands of the pages',
+)('on a cluster', () => {
+  let cluster: TestCluster;
+  let namespace: string;
+  const env = () => ({ PATH: process.env['PATH'], HOME: '/nonexistent', KUBECONFIG: cluster.kubeconfig });
+  const ask = (...words: string[]) =>
+    run(kubectl ?? '', ['--namespace', namespace, ...words], { env: env(), cwd: root }).then(({ stdout }) => stdout);
+  const apply = async (manifests: unknown[], ...more: string[]): Promise<string> => {
+    const child = spawn(kubectl ?? '', ['--namespace', namespace, 'apply', ...more, '-f', '-'], { env: env() });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    child.stdin.end(manifests.map((manifest) => `---\n${stringify(manifest)}`).join(''));
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    if (status !== 0) throw new Error(`kubectl apply: ${said}`);
+    return said;
+  };
 
-    beforeAll(async () => {
-      cluster = await startCluster();
-      namespace = await cluster.namespace();
-      await ask('apply', '-f', 'deploy/k8s/crd');
-      await ask('wait', '--for=condition=Established', 'crd/kubervisorservices.kubervisor.k8s.io', '--timeout=30s');
-      await apply(GIVEN);
-    }, 120_000);
-    afterAll(() => cluster.stop(), 60_000);
+  beforeAll(async () => {
+    cluster = await startCluster();
+    namespace = await cluster.namespace();
+    await ask('apply', '-f', 'deploy/k8s/crd');
+    await ask('wait', '--for=condition=Established', 'crd/kubervisorservices.kubervisor.k8s.io', '--timeout=30s');
+    await apply(GIVEN);
+  }, 120_000);
+  afterAll(() => cluster.stop(), 60_000);
 
-    test.each(commands.filter(isKubectl))('%s: `%s` works', async (_page, command) => {
-      const words = command.match(/'[^']*'|\S+/g)?.map((word) => word.replaceAll("'", '')) ?? [];
-      await ask(...words.slice(1));
-    });
+  test.each(commands.filter(isKubectl))('%s: `%s` works', async (_page, command) => {
+    const words = command.match(/'[^']*'|\S+/g)?.map((word) => word.replaceAll("'", '')) ?? [];
+    await ask(...words.slice(1));
+  });
 
-    const manifests = pages
-      .filter((page) => OWN_TEST[page] === undefined)
-      .flatMap((page) =>
-        blocksOf(page, 'yaml').flatMap((block) =>
-          parseAllDocuments(block).map((document) => [page, document.toJS() as Record<string, unknown>] as const),
-        ),
-      );
-    test.each(manifests.filter(([, { kind }]) => kind !== undefined))('%s: %j is accepted', async (_page, manifest) => {
-      expect(await apply([manifest], '--dry-run=server')).toContain('server dry run');
-    });
-    test.each(manifests.filter(([, { breakers }]) => breakers !== undefined))(
-      '%s: the breakers %j are accepted',
-      async (_page, fragment) => {
-        const resource = { apiVersion: API_VERSION, kind: KIND, metadata: { name: 'fragment' } };
-        const spec = { service: 'cart', ...fragment };
-        expect(await apply([{ ...resource, spec }], '--dry-run=server')).toContain('server dry run');
-      },
+  const manifests = pages
+    .filter((page) => OWN_TEST[page] === undefined)
+    .flatMap((page) =>
+      blocksOf(page, 'yaml').flatMap((block) =>
+        parseAllDocuments(block).map((document) => [page, document.toJS() as Record<string, unknown>] as const),
+      ),
     );
-    test('and there is no other kind of YAML but Prometheus’ own, which promtool knows', () => {
-      const others = manifests.filter(([, { kind, breakers }]) => kind === undefined && breakers === undefined);
-      expect(others.map(([page, { scrape_configs }]) => [page, Array.isArray(scrape_configs)])).toEqual([
-        ['docs/alerts.md', true],
-      ]);
-    });
-  },
-);
+  test.each(manifests.filter(([, { kind }]) => kind !== undefined))('%s: %j is accepted', async (_page, manifest) => {
+    expect(await apply([manifest], '--dry-run=server')).toContain('server dry run');
+  });
+  test.each(manifests.filter(([, { breakers }]) => breakers !== undefined))(
+    '%s: the breakers %j are accepted',
+    async (_page, fragment) => {
+      const resource = { apiVersion: API_VERSION, kind: KIND, metadata: { name: 'fragment' } };
+      const spec = { service: 'cart', ...fragment };
+      expect(await apply([{ ...resource, spec }], '--dry-run=server')).toContain('server dry run');
+    },
+  );
+  test('and there is no other kind of YAML but Prometheus’ own, which promtool knows', () => {
+    const others = manifests.filter(([, { kind, breakers }]) => kind === undefined && breakers === undefined);
+    expect(others.map(([page, { scrape_configs }]) => [page, Array.isArray(scrape_configs)])).toEqual([
+      ['docs/alerts.md', true],
+    ]);
+  });
+});

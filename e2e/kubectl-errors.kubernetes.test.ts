@@ -12,6 +12,7 @@ import { API_VERSION, KIND } from '@kubervisor/shared/crd/kubervisor-service';
 import { CRD_NAME, CRD_VERSION_ANNOTATION, crdManifest } from '@kubervisor/shared/crd/manifest';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
 import { kubeconfigFor, kubeconfigWithToken } from '@kubervisor/testing/kubernetes/kubeconfig';
+import { describeUnless } from '@kubervisor/testing/needs';
 import { environment, kubervisor, pluginFolder, start, type Said } from './fixtures/kubectl.ts';
 
 let cluster: TestCluster;
@@ -252,8 +253,8 @@ function findKubectl(): string | undefined {
 }
 const kubectl = findKubectl();
 
-(kubectl === undefined ? describe.skip : describe)(
-  `kubectl${kubectl === undefined ? ' (skipped: none is at hand)' : ''}`,
+describeUnless(kubectl === undefined ? ['none, neither in KUBEBUILDER_ASSETS nor on PATH'] : [], 'kubectl')(
+  'kubectl',
   () => {
     const program = kubectl ?? '';
     const env = () => ({ KUBECONFIG: cluster.kubeconfig });

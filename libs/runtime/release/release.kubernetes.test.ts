@@ -8,6 +8,7 @@ import { RELEASE_RIGHTS } from '@kubervisor/shared/release/rights';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
 import { kubeconfigWithToken } from '@kubervisor/testing/kubernetes/kubeconfig';
 import { silent } from '@kubervisor/testing/kubernetes/fixture';
+import { describeUnless } from '@kubervisor/testing/needs';
 import { ApiError, connectApiServer, MEDIA_TYPE, type ApiServer } from '../kubernetes/api-server.ts';
 import { connectKubernetes, type Kubernetes } from '../kubernetes/client.ts';
 import { electLeader, LEASES } from '../kubernetes/lease.ts';
@@ -596,7 +597,7 @@ describe('our processes', () => {
   });
 });
 
-(isReal ? describe : describe.skip)('rights', () => {
+describeUnless(isReal ? [] : ['the simulator knows none'], 'rights of a release')('rights', () => {
   /** An account that may do what is listed, in the namespace. */
   async function account(name: string, rules: { group: string; resource: string; verbs: readonly string[] }[]) {
     const rbac = '/apis/rbac.authorization.k8s.io/v1';
