@@ -1,20 +1,19 @@
 /** The service as it is released: one file, and beside it the thread's own. */
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { askDetector } from '@kubervisor/runtime/http/detector-client';
 import { startService } from '@kubervisor/testing/services';
+import { createPeers } from './shell/peers.fixture.ts';
 
 test('what is judged and checked in the thread beside is so in the bundle too', async () => {
   const verdicts = JSON.stringify({ verdicts: [{ pod: 'cart-1', outcome: 'anomalous' }] });
   const info = JSON.stringify({ name: 'judge', version: '1', parameters: { required: ['limit'] } });
-  const plugin = createServer((request, response) =>
+  const peers = createPeers();
+  const port = await peers.serve((request, response) =>
     response.end(request.method === 'GET' ? info : verdicts + ' '.repeat(1_000_000)),
   );
-  await new Promise<void>((resolve) => plugin.listen(0, '127.0.0.1', resolve));
   const service = await startService('detector', 'detector-1', { DETECTOR_ALLOW: '127.0.0.1:*' });
   try {
-    const url = `http://127.0.0.1:${(plugin.address() as AddressInfo).port}`;
+    const url = `http://127.0.0.1:${port}`;
     const ask = (parameters: object) =>
       askDetector(
         service.url,
@@ -35,7 +34,6 @@ test('what is judged and checked in the thread beside is so in the bundle too', 
     expect(await ask({})).toMatchObject({ verdicts: [], error: { reason: 'InvalidParameters' } });
   } finally {
     await service.stop();
-    plugin.closeAllConnections();
-    plugin.close();
+    await peers.close();
   }
 }, 60_000);

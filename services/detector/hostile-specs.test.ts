@@ -2,8 +2,7 @@
  * D: whoever may write a KubervisorService chooses where the detector goes. Each hostile spec comes in by the front door, as the stanza of a
  * breaker, and the names in it are resolved by a DNS server whose answers are the test's.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type RequestListener } from 'node:http';
 import { promises as dns } from 'node:dns';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -15,7 +14,7 @@ import { evaluationResponse, type EvaluationResponse } from '@kubervisor/shared/
 import { startDns, type DnsServer } from '@kubervisor/testing/servers/dns';
 import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
 import { systemNames, type Names } from './shell/names.ts';
-import { startTcpPeer } from './shell/tcp-peer.fixture.ts';
+import { createPeers } from './shell/peers.fixture.ts';
 
 const SERVICE = 'judge.shop.svc.cluster.local';
 /** What a hostile peer says wherever it can; and what must never be seen of it. */
@@ -26,11 +25,11 @@ let names: Names;
 let service: DetectorService | undefined;
 let lines: string[];
 /** A peer on loopback, which nobody may reach unless the operator admits it. */
-let peer: Server;
 let port: number;
 let connections: number;
 let listener: RequestListener;
-const closers: (() => Promise<unknown> | unknown)[] = [];
+const peers = createPeers();
+const { serve, serveTcp } = peers;
 
 beforeEach(async () => {
   zone = await startDns();
@@ -45,29 +44,17 @@ beforeEach(async () => {
   };
   connections = 0;
   listener = (_request, response) => response.end('{"items":[]}');
-  peer = createServer((request, response) => listener(request, response));
+  const peer = createServer((request, response) => listener(request, response));
   peer.on('connection', () => (connections += 1));
-  port = await listenOn(peer);
-  closers.push(() => peer.closeAllConnections());
+  port = await peers.listenOn(peer);
   lines = [];
 });
 afterEach(async () => {
   await service?.stop();
   service = undefined;
-  for (const close of closers.splice(0).reverse()) await close();
+  await peers.close();
   await zone.close();
 });
-
-async function listenOn(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closers.push(() => new Promise((resolve) => server.close(resolve)));
-  return (server.address() as AddressInfo).port;
-}
-async function serveTcp(onSocket: (socket: Socket) => void): Promise<number> {
-  const peer = await startTcpPeer(onSocket);
-  closers.push(() => peer.close());
-  return peer.port;
-}
 
 async function start(allow = ''): Promise<DetectorService> {
   service = await createDetectorService(readConfig(detectorConfig, { DETECTOR_ALLOW: allow }), {
@@ -453,13 +440,6 @@ describe('D: a redirect', () => {
     },
   );
 });
-
-async function serve(answer: RequestListener): Promise<number> {
-  const server = createServer(answer);
-  const at = await listenOn(server);
-  closers.push(() => server.closeAllConnections());
-  return at;
-}
 
 describe('V1: nothing that a peer sends is seen in an answer, a log line or a metric', () => {
   const json =

@@ -1,8 +1,7 @@
 /** Sources of an operator, over real TLS and HTTP: who they are, who we are, what changes while we run, and what one of them does to the others. */
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -14,12 +13,14 @@ import { createMetrics } from '@kubervisor/runtime/metrics';
 import { evaluationResponse, type EvaluationResponse } from '@kubervisor/shared/detection/service';
 import { createAuthority, type Authority } from '@kubervisor/testing/servers/certificates';
 import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
+import { createPeers } from './shell/peers.fixture.ts';
 
 const SECRET = 's3cret';
 let folder: string;
 let service: DetectorService | undefined;
 let lines: string[];
-const closers: (() => Promise<unknown> | unknown)[] = [];
+const peers = createPeers();
+const { listenOn } = peers;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sources-'));
@@ -28,7 +29,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await service?.stop();
   service = undefined;
-  for (const close of closers.splice(0).reverse()) await close();
+  await peers.close();
   await rm(folder, { recursive: true });
 });
 
@@ -41,19 +42,6 @@ const answerVector: RequestListener = (request, response) => {
   request.resume();
   response.end(vector);
 };
-
-async function listenOn<S extends Server | TlsServer>(server: S, port = 0): Promise<number> {
-  const sockets = new Set<Socket>();
-  for (const event of ['connection', 'secureConnection'] as const) {
-    server.on(event, (socket: Socket) => sockets.add(socket));
-  }
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  closers.push(async () => {
-    for (const socket of sockets) socket.destroy();
-    if (server.listening) await new Promise((resolve) => server.close(resolve));
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 async function start(...sources: object[]): Promise<DetectorService> {
   await put('sources.yaml', JSON.stringify({ sources }));

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { readConfig } from '@kubervisor/runtime/config';
@@ -13,9 +12,10 @@ import {
   type EvaluationResponse,
 } from '@kubervisor/shared/detection/service';
 import { createDetectorService, detectorConfig, type DetectorService } from './service.ts';
+import { createPeers } from './shell/peers.fixture.ts';
 
 let service: DetectorService;
-let peer: Server;
+const peers = createPeers();
 let peerPort: number;
 let listener: RequestListener;
 let lines: string[];
@@ -31,15 +31,12 @@ async function start(env: Record<string, string> = {}): Promise<void> {
 }
 beforeEach(async () => {
   lines = [];
-  peer = createServer((request, response) => listener(request, response));
-  await new Promise<void>((resolve) => peer.listen(0, '127.0.0.1', resolve));
-  peerPort = (peer.address() as AddressInfo).port;
+  peerPort = await peers.serve((request, response) => listener(request, response));
   await start({ DETECTOR_ALLOW: '127.0.0.1:*' });
 });
 afterEach(async () => {
   await service.stop();
-  peer.closeAllConnections();
-  await new Promise((resolve) => peer.close(resolve));
+  await peers.close();
 });
 
 const requestOf = (kind: DetectorKind, detector: unknown, change: Partial<EvaluationRequest> = {}) => ({

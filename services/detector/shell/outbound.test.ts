@@ -1,41 +1,25 @@
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MAX_ANSWER_BYTES } from '@kubervisor/shared/detection/contract';
 import { parseAllowList } from '../core/address.ts';
 import type { Names } from './names.ts';
 import { createOutbound, type Outbound } from './outbound.ts';
-import { startTcpPeer } from './tcp-peer.fixture.ts';
+import { createPeers } from './peers.fixture.ts';
 
-const closers: (() => Promise<unknown> | unknown)[] = [];
+const peers = createPeers();
+const { serve, serveTcp } = peers;
+const made: Outbound[] = [];
 afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
+  for (const one of made.splice(0)) one.close();
+  await peers.close();
 });
-
-async function listenOn(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closers.push(() => new Promise((resolve) => server.close(resolve)));
-  return (server.address() as AddressInfo).port;
-}
-async function serve(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
-  const port = await listenOn(server);
-  closers.push(() => server.closeAllConnections());
-  return port;
-}
-async function serveTcp(onSocket: (socket: Socket) => void): Promise<number> {
-  const peer = await startTcpPeer(onSocket);
-  closers.push(() => peer.close());
-  return peer.port;
-}
 
 function outbound(names: Partial<Names> = {}, allow: string[] = ['127.0.0.1:*']): Outbound {
   const parsed = parseAllowList(allow);
   if ('problems' in parsed) throw new Error(parsed.problems.join());
   const nowhere = { service: async () => ({ addresses: [], alias: false }), host: async () => [] };
-  const made = createOutbound({ ...nowhere, ...names }, parsed.allow);
-  closers.push(() => made.close());
-  return made;
+  const one = createOutbound({ ...nowhere, ...names }, parsed.allow);
+  made.push(one);
+  return one;
 }
 const get = (url: string, signal = AbortSignal.timeout(5000)) =>
   ({ method: 'GET', url: new URL(url), signal, peer: 'the plug-in' }) as const;
