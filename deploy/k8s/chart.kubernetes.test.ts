@@ -19,7 +19,7 @@ import { breakerConfig } from '../../services/breaker/service.ts';
 import { controllerConfig } from '../../services/controller/service.ts';
 import { detectorConfig } from '../../services/detector/service.ts';
 import { FOREIGN_KINDS } from './foreign-kinds.ts';
-import { values as valuesDeclaration, type Values } from './values.ts';
+import { values as valuesDeclaration, type ValuesGiven } from './values.ts';
 
 jest.setTimeout(180_000);
 
@@ -30,7 +30,7 @@ const everyMonitor = {
   prometheusRule: { enabled: true },
   dashboard: { enabled: true },
 };
-const MATRIX: Record<string, Partially<Values>> = {
+const MATRIX: Record<string, Partially<ValuesGiven>> = {
   'the defaults': {},
   'some namespaces': { namespaces: ['shop', 'cart'] },
   'a NATS elsewhere, by passwords': {
@@ -94,6 +94,10 @@ const MATRIX: Record<string, Partially<Values>> = {
       detectorTo: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
       metricsFrom: [],
     },
+  },
+  'limits for all, as a ResourceQuota asks for them': {
+    controller: { resources: { limits: { cpu: 1, memory: '512Mi' } } },
+    uninstall: { resources: { limits: { cpu: '500m', memory: '256Mi' } } },
   },
   'as little as can be': {
     crd: { update: false },
@@ -318,6 +322,25 @@ if (HELM === undefined)
         expect([kind, metadata.annotations?.['helm.sh/hook']]).toEqual([kind, 'pre-delete']);
   });
 
+  test('who comes and goes may run where controllers may, and as their namespace asks for', async () => {
+    const of = async (name: string) =>
+      (await rendered(name)).filter(({ metadata, kind }) =>
+        ['Job kubervisor-release', 'Pod kubervisor-test'].includes(`${kind} ${metadata.name}`),
+      );
+    const chosen = await of('a closed network, chosen nodes, images by digest');
+    expect(chosen).toHaveLength(2);
+    for (const object of chosen) {
+      expect(podOf(object)).toMatchObject({
+        nodeSelector: { pool: 'system' },
+        tolerations: [{ key: 'system', operator: 'Exists' }],
+      });
+      const { metadata } = object.kind === 'Pod' ? object : (object['spec'] as { template: Rendered }).template;
+      expect(metadata).toMatchObject({ labels: { team: 'platform' }, annotations: { note: 'yes' } });
+    }
+    for (const object of await of('limits for all, as a ResourceQuota asks for them'))
+      expect(podOf(object)?.containers[0]).toHaveProperty('resources.limits.cpu');
+  });
+
   test('the users of the built-in NATS may do what libs/runtime/nats/permissions says', async () => {
     const { data } = (await rendered('the defaults')).find(
       ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'kubervisor-nats',
@@ -336,23 +359,75 @@ if (HELM === undefined)
     },
   );
 
-  test.each([
+  test.each<[string, object, string]>([
     ['a value that is none', { brekaer: { replicas: 3 } }, 'brekaer'],
     ['a kind that is another', { breaker: { replicas: 'three' } }, '/breaker/replicas'],
     ['a namespace that cannot be one', { namespaces: ['Shop'] }, '/namespaces/0'],
+    ['a namespace twice', { namespaces: ['shop', 'cart', 'shop'] }, '/namespaces'],
     ['two servers of NATS, of which none can be missed', { nats: { replicas: 2 } }, '/nats/replicas'],
+    ['a NATS that is no URL', { nats: { url: 'nats.messaging:4222' } }, '/nats/url'],
+    ['a size that ends nats-server', { nats: { storage: { size: '1.5Gi' } } }, '/nats/storage/size'],
+    ['a size that nats-server reads otherwise', { nats: { storage: { memory: '500m' } } }, '/nats/storage/memory'],
+    ['a quantity that is none', { detector: { resources: { limits: { memory: 'lots' } } } }, '/detector/resources'],
+    ['a prefix that runs into the name', { image: { prefix: 'registry.example.org' } }, '/image/prefix'],
+    ['an image that is none', { breaker: { image: 'two words' } }, '/breaker/image'],
+    ['no image', { nats: { image: '' } }, '/nats/image'],
+    ['no domain', { clusterDomain: '' }, '/clusterDomain'],
+    ['an interval that is none', { monitoring: { serviceMonitor: { interval: 'often' } } }, '/serviceMonitor/interval'],
+    [
+      'a label that says whose pod it is',
+      { controller: { podLabels: { 'app.kubernetes.io/component': 'mine' } } },
+      'controller.podLabels: app.kubernetes.io/component',
+    ],
+    ['a source without a name', { detector: { sources: [{ url: 'https://example.org' }] } }, '/detector/sources/0'],
+    [
+      'sources twice',
+      { detector: { sources: [{ name: 'main', url: 'https://example.org' }], sourcesSecret: 'mine' } },
+      'detector.sources and detector.sourcesSecret',
+    ],
     [
       'both ways of scaling',
       { breaker: { autoscaling: { enabled: true }, keda: { enabled: true } } },
       'enable one of them',
     ],
     [
+      'at least more than at most',
+      { breaker: { autoscaling: { enabled: true, minReplicas: 6 } } },
+      'breaker.autoscaling.minReplicas: is 6',
+    ],
+    [
       'KEDA that cannot know where to look',
       { nats: { url: 'nats://a' }, breaker: { keda: { enabled: true } } },
       'breaker.keda.monitoringEndpoint',
     ],
+    [
+      'a volume of a NATS that is not built in',
+      { nats: { url: 'nats://a', storage: { persistent: true } } },
+      'nats.storage.persistent',
+    ],
+    [
+      'a certificate of a NATS that is not built in',
+      { nats: { url: 'tls://a', tls: { serverSecret: 'nats' } } },
+      'nats.tls.caSecret',
+    ],
+    ['JWTs for the built-in NATS', { nats: { auth: { credsSecret: 'jwts' } } }, 'nats.auth.credsSecret'],
+    [
+      'passwords and JWTs',
+      { nats: { url: 'nats://a', auth: { existingSecret: 'bus', credsSecret: 'jwts' } } },
+      'nats.auth.existingSecret and nats.auth.credsSecret',
+    ],
+    ['an authority where nothing is encrypted', { nats: { tls: { caSecret: 'authority' } } }, 'nats.tls.serverSecret'],
+    ['a certificate of ours that nobody asks for', { nats: { tls: { clientSecret: 'us' } } }, 'nats.tls.serverSecret'],
   ])('is refused, and it is said where: %s', async (_, values, where) => {
     await expect(renderValues(values)).rejects.toThrow(where);
+  });
+
+  test('what contradicts itself is told all at once', async () => {
+    const refused = renderValues({
+      breaker: { keda: { enabled: true, minReplicas: 9 } },
+      nats: { url: 'nats://a', storage: { persistent: true } },
+    });
+    await expect(refused).rejects.toThrow(/minReplicas[^]*monitoringEndpoint[^]*nats\.storage/);
   });
 
   test('values.yaml is what the declaration says', () => {

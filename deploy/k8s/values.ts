@@ -5,17 +5,26 @@
 import { LOG_LEVELS } from '@kubervisor/runtime/config';
 import { DNS_LABEL } from '@kubervisor/shared/crd/kubervisor-service';
 import * as z from 'zod';
+import { sourceSchema } from '../../services/detector/core/sources-file.ts';
 
 const text = (description: string, value = '') => z.string().default(value).describe(description);
 const flag = (description: string, value: boolean) => z.boolean().default(value).describe(description);
 const count = (description: string, value: number, min: number, max: number) =>
   z.int().min(min).max(max).default(value).describe(description);
-const quantity = (description: string, value: string) =>
+/** As Kubernetes and nats-server both read it, and read the same: no `1.5Gi`, which ends the server, and no `500m`, which is a million bytes to it. */
+const bytes = (description: string, value: string) =>
   z
     .string()
-    .regex(/^[0-9]+(\.[0-9]+)?(m|[kMGT]i?|Ki)?$/, 'must be a quantity of Kubernetes, such as 512Mi')
+    .regex(/^[1-9][0-9]*([kMGT]|[KMGT]i)?$/)
     .default(value)
     .describe(description);
+/** Helm reads patterns as Go does: nothing in them looks ahead. */
+const NATS_URLS = /^((nats|tls|wss?):\/\/[^\s,]+(, *(nats|tls|wss?):\/\/[^\s,]+)*)?$/;
+const image = (description: string) => z.string().regex(/^\S*$/).default('').describe(description);
+const amounts = z.record(
+  z.string(),
+  z.union([z.string().regex(/^[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$/), z.number().nonnegative()]),
+);
 const section = <S extends z.ZodRawShape>(description: string, shape: S) =>
   z
     .strictObject(shape)
@@ -34,8 +43,8 @@ const strings = (description: string) => z.record(z.string(), z.string()).defaul
 const resources = (cpu: string, memory: string, limit: string) =>
   z
     .strictObject({
-      requests: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
-      limits: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+      requests: amounts.optional(),
+      limits: amounts.optional(),
     })
     .default({ requests: { cpu, memory }, limits: { memory: limit } })
     .describe('no limit of CPU: a process that is held back answers late');
@@ -49,7 +58,7 @@ const placement = {
   podAnnotations: strings('annotations of the pods'),
 };
 const process = (...bounds: Parameters<typeof resources>) => ({
-  image: text('the whole name of the image, a digest for instance, in place of what `image` says'),
+  image: image('the whole name of the image, a digest for instance, in place of what `image` says'),
   resources: resources(...bounds),
   ...placement,
 });
@@ -58,12 +67,17 @@ const peers = asKubernetes.list;
 export const values = z.strictObject({
   namespaces: z
     .array(z.string().regex(DNS_LABEL))
+    .meta({ uniqueItems: true })
     .default([])
     .describe(
       'whose Services and pods; [] is the whole cluster. With some named nothing of the whole cluster is asked for: a Role in each of them',
     ),
   logLevel: z.enum(LOG_LEVELS).default('info').describe('least level that is logged'),
-  clusterDomain: text('DNS domain of the cluster', 'cluster.local'),
+  clusterDomain: z
+    .string()
+    .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)
+    .default('cluster.local')
+    .describe('DNS domain of the cluster'),
   runAsUser: z
     .int()
     .min(1)
@@ -71,7 +85,11 @@ export const values = z.strictObject({
     .default(65_532)
     .describe('who the processes run as; null leaves it to the platform (OpenShift)'),
   image: section('where the images are: prefix, name of the component, tag', {
-    prefix: text('what stands before the name: a registry and a folder', 'kubervisor/'),
+    prefix: z
+      .string()
+      .regex(/^(\S*[/_.-])?$/)
+      .default('kubervisor/')
+      .describe('what stands before the name: a registry and a folder, with what parts them from it'),
     tag: text("the chart's appVersion, unless another is named"),
     pullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent').describe('as in a pod'),
     pullSecrets: asKubernetes.list('as in a pod: [{name: …}]'),
@@ -117,24 +135,31 @@ export const values = z.strictObject({
       .array(z.string().regex(/^\S+:(\*|\d+)$/))
       .default([])
       .describe('where detectors may connect beside Services: host:port, * for any run of characters'),
-    sources: asKubernetes.list('named sources, as in docs/detectors/sources.md; the chart keeps them in a Secret'),
+    sources: z
+      .array(sourceSchema)
+      .default([])
+      .describe('named sources, as in docs/detectors/sources.md; the chart keeps them in a Secret'),
     sourcesSecret: text(
       'a Secret of yours in place of `sources`: sources.yaml, and the files that it names below /etc/kubervisor/sources',
     ),
     ...process('50m', '128Mi', '512Mi'),
   }),
   nats: section('the bus', {
-    url: text('of a NATS of yours with JetStream; several, comma-separated, of a cluster. Empty: one is built in'),
+    url: z
+      .string()
+      .regex(NATS_URLS)
+      .default('')
+      .describe('of a NATS of yours with JetStream; several, comma-separated, of a cluster. Empty: one is built in'),
     replicas: z
       .union([z.literal(1), z.literal(3), z.literal(5)])
       .default(1)
       .describe('servers of the built-in NATS, and replicas of the streams, also on a NATS of yours: 1, 3 or 5'),
-    image: text('of the built-in NATS', 'nats:2.15.2-alpine'),
+    image: z.string().regex(/^\S+$/).default('nats:2.15.2-alpine').describe('of the built-in NATS'),
     storage: section('of the built-in NATS. What is lost with it costs one round and the audit trail', {
       persistent: flag('a volume, in place of an emptyDir; it is deleted with the installation', false),
-      size: quantity('of the volume, or at most of the emptyDir; 256 Mi are the audit trail', '1Gi'),
+      size: bytes('of the volume, or at most of the emptyDir; 256 Mi are the audit trail', '1Gi'),
       storageClassName: text('of the volume; empty: the default one'),
-      memory: quantity('for the work under way', '256Mi'),
+      memory: bytes('for the work under way', '256Mi'),
     }),
     auth: section('a user each for controller, breaker and activator, who may do what it must and no more', {
       existingSecret: text(
@@ -169,7 +194,15 @@ export const values = z.strictObject({
     ),
   }),
   monitoring: section('for the Prometheus operator and for Grafana', {
-    serviceMonitor: section('', { enabled: flag('make one', false), interval: text('', '15s'), labels: strings('') }),
+    serviceMonitor: section('', {
+      enabled: flag('make one', false),
+      interval: z
+        .string()
+        .regex(/^([0-9]+(ms|[smhd]))+$/)
+        .default('15s')
+        .describe(''),
+      labels: strings(''),
+    }),
     prometheusRule: section('', { enabled: flag('the alerts', false), labels: strings('') }),
     dashboard: section('a ConfigMap that the sidecar of Grafana finds', {
       enabled: flag('make one', false),
@@ -185,8 +218,9 @@ export const values = z.strictObject({
   }),
   uninstall: section('before `helm uninstall`: stops us, takes the key out of every Service, gives every pod back', {
     release: flag('without it pods that are out stay out', true),
-    image: text('the whole name of the image in place of what `image` says'),
+    image: image('the whole name of the image in place of what `image` says'),
+    resources: resources('50m', '128Mi', '512Mi'),
   }),
   global: z.record(z.string(), z.unknown()).optional().describe('of a chart that has this one as a part; not used'),
 });
-export type Values = z.output<typeof values>;
+export type ValuesGiven = z.input<typeof values>;

@@ -74,6 +74,18 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/* Of a pod that comes and goes: it may run where controllers may, and bears what they bear for a mesh or a policy. */}}
+{{- define "kubervisor.besideControllers" -}}
+{{- with .Values.controller }}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "kubervisor.natsUrl" -}}
 {{- $nats := .Values.nats }}
 {{- $nats.url | default (printf "%s://kubervisor-nats.%s.svc.%s:4222" (ternary "tls" "nats" (ne $nats.tls.serverSecret "")) .Release.Namespace .Values.clusterDomain) }}
