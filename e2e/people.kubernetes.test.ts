@@ -36,6 +36,7 @@ const MAY = {
     `patch ${RESOURCE}`,
     'patch pods',
     'patch services',
+    'create events',
     'list deployments.apps',
     'list replicasets.apps',
     'list statefulsets.apps',
@@ -132,7 +133,9 @@ const missing = [
         client,
         async run(line, ...more) {
           const { status: code, out, err } = await said([...line.split(' '), ...more]);
-          return code === 0 && !/Nothing to do|could not be looked at/.test(out) ? 'done' : `${code} ${out}${err}`;
+          return code === 0 && !/Nothing to do|Warning: (no Event|selectors)/.test(out)
+            ? 'done'
+            : `${code} ${out}${err}`;
         },
         say: async (line) => (await said(line.split(' '))).out,
       };
@@ -171,6 +174,27 @@ const missing = [
           may.includes(line) ? 'done' : expect.stringMatching(/^1 .*this account may not .*forbidden/s),
         ]);
       }
+      const { items } = (await admin.call('GET', pathIn('/api/v1/events', who.namespace))) as unknown as {
+        items: { reason: string; message: string; involvedObject: { kind: string; name: string } }[];
+      };
+      const told = items.filter(({ message }) => message.includes('by hand'));
+      const name = `system:serviceaccount:${who.namespace}:person`;
+      expect(told.map(({ reason, involvedObject: { kind }, message }) => [kind, reason, message]).sort()).toEqual(
+        may.includes('release paused')
+          ? [
+              [
+                KIND,
+                'PodActivated',
+                `pod paused came back into traffic by hand: ${name} released it with kubectl kubervisor`,
+              ],
+              [
+                'Pod',
+                'PodActivated',
+                `The pod came back into traffic by hand: ${name} released it with kubectl kubervisor`,
+              ],
+            ]
+          : [],
+      );
       const path = pathIn(PATHS.kubervisorServices, who.namespace);
       for (const [verb, answer] of [
         ['create', await who.client.request('POST', path, { body: resource('other'), query: { dryRun: 'All' } })],

@@ -183,7 +183,8 @@ const commands = {
     summary: 'brings pods back that are paused or out; they are on probation then',
     text: [
       'A paused pod waits for this. Its count of breaks stays, so that a relapse waits longer; a breaker may take it out again once its ' +
-        'gracePeriod is over. (`npm run release`, before an uninstall, is another thing: it lets everything go.)',
+        'gracePeriod is over. Who did it, and when, is told in an Event on the pod and on its KubervisorService. (`npm run release`, before an ' +
+        'uninstall, is another thing: it lets everything go.)',
     ],
     examples: [
       { line: 'kubectl kubervisor release cart-7d9c5b8-x2x4v', does: 'the pod gets traffic again' },

@@ -40,6 +40,8 @@ const OPERATOR: PeoplesRole = {
   rules: [
     { apiGroups: [GROUP], resources: [PLURAL], verbs: ['patch'] },
     { apiGroups: [''], resources: ['pods', 'services'], verbs: ['patch'] },
+    // Who released a pod, and when.
+    { apiGroups: [''], resources: ['events'], verbs: ['create'] },
     { apiGroups: ['apps'], resources: ['deployments', 'replicasets', 'statefulsets', 'daemonsets'], verbs: ['list'] },
     { apiGroups: [''], resources: ['replicationcontrollers'], verbs: ['list'] },
     { apiGroups: ['argoproj.io'], resources: ['rollouts'], verbs: ['list'] },

@@ -4,6 +4,7 @@ import { PATHS, pathIn, type RawObject } from '@kubervisor/runtime/kubernetes/re
 import type { Mode } from '@kubervisor/shared/crd/kubervisor-service';
 import { marksOf } from '@kubervisor/shared/pods/codec';
 import { isPaused } from '@kubervisor/shared/pods/fleet';
+import type { Pod } from '@kubervisor/shared/pods/pod';
 import {
   activation,
   bringBack,
@@ -19,6 +20,7 @@ import type { ActionResult } from '../core/views.ts';
 import { Failure } from '../errors.ts';
 import { carryOut } from './carry-out.ts';
 import type { Cluster } from './cluster.ts';
+import { tellRelease } from './tell-release.ts';
 
 const DEFAULT_TIMEOUT = 60;
 const LOOK_AGAIN = 500;
@@ -247,17 +249,28 @@ async function onPods(
 }
 
 export async function release(how: Switching, words: readonly string[], all: boolean): Promise<ActionResult[]> {
-  if (!all) return onPods(how, words, (pod) => bringBack(pod, Date.now()));
   const { cluster } = how;
-  const pods = await cluster.attempt(`list pods in ${cluster.namespace}`, () =>
-    cluster.kubernetes.listPods(cluster.namespace, 'kubervisor/traffic=pause'),
+  const seen = new Map<string, Pod>();
+  const results = await onPods(how, all ? await pausedPods(cluster) : words, (pod) => {
+    seen.set(pod.name, pod);
+    return bringBack(pod, Date.now());
+  });
+  const back = results.filter(({ result }) => result === 'changed');
+  const told = await tellRelease(
+    cluster,
+    back.flatMap(({ name }) => seen.get(name) ?? []),
   );
-  return onPods(
-    how,
-    pods.filter((pod) => isPaused(pod) && !pod.terminating).map((pod) => pod.name),
-    (pod) => bringBack(pod, Date.now()),
-  );
+  if (!told)
+    for (const { warnings } of back)
+      warnings.push('no Event tells of it: this account may not create Events, or they were not taken');
+  return results;
 }
+
+const pausedPods = (cluster: Cluster): Promise<string[]> =>
+  cluster.attempt(`list pods in ${cluster.namespace}`, async () => {
+    const pods = await cluster.kubernetes.listPods(cluster.namespace, 'kubervisor/traffic=pause');
+    return pods.filter((pod) => isPaused(pod) && !pod.terminating).map((pod) => pod.name);
+  });
 
 export const exempt = (how: Switching, words: readonly string[], remove: boolean): Promise<ActionResult[]> =>
   onPods(how, words, (pod) => exemption(pod, remove));
