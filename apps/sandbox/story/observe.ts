@@ -16,6 +16,8 @@ export interface ObserverPorts {
 
 /** Prometheus learns nothing new more often than it scrapes. */
 const QUERY_EVERY_SECONDS = 0.5;
+/** Also where it is away, and its name can take long to be found out as nobody's: what else there is to see is seen on time. */
+const QUERY_LIMIT_MS = 1000;
 
 /** One look. Shoppers learn of it who is in the EndpointSlice now. */
 export function createObserver({ client, prometheusUrl, shoppers, seconds }: ObserverPorts): () => Promise<Scene> {
@@ -48,7 +50,9 @@ export function createObserver({ client, prometheusUrl, shoppers, seconds }: Obs
 }
 
 async function ask(url: string): Promise<RawScene['samples']> {
-  const answer = await fetch(`${url}/api/v1/query?${new URLSearchParams({ query: QUERY }).toString()}`);
+  const answer = await fetch(`${url}/api/v1/query?${new URLSearchParams({ query: QUERY }).toString()}`, {
+    signal: AbortSignal.timeout(QUERY_LIMIT_MS),
+  });
   const body = (await answer.json()) as { data?: { result?: RawScene['samples'] } };
   return body.data?.result ?? [];
 }
