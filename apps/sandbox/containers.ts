@@ -41,7 +41,12 @@ export const amongContainers: Staging = {
       scrape: await serveTargets(cleanup),
       async services() {
         await allAnswer(say, signal);
-        return { problems: () => [`What the services say:  docker compose logs ${SERVICES.join(' ')}`] };
+        return {
+          problems: () => [
+            `What the services say:  docker compose logs ${SERVICES.join(' ')}`,
+            `All of it anew:         docker compose restart ${HOST}`,
+          ],
+        };
       },
       beside: {
         kubeconfigFile: KUBECONFIG_FILE,

@@ -6,7 +6,7 @@ import { REPLICAS, SERVICES } from './services.ts';
 import { FAULT, KUBERVISOR_SERVICE, NAME, NAMESPACE, PATHS, SHOP } from './shop/manifests.ts';
 import { createShopPods } from './shop/pods.ts';
 import { startShoppers } from './shop/shoppers.ts';
-import type { Stage, Staging } from './stage.ts';
+import type { Services, Stage, Staging } from './stage.ts';
 import { happenings, type Happening } from './story/happenings.ts';
 import { createObserver } from './story/observe.ts';
 import type { Scene } from './story/scene.ts';
@@ -63,7 +63,7 @@ export async function playDemo({ staging, presenter, cleanup, signal, keep, repe
   say(`  services        ${SERVICES.map((service) => `${REPLICAS[service]} ${service}`).join(', ')}`);
   say(`\nThe shop's owner wrote this:\n\n${KUBERVISOR_SERVICE.replace(/^/gm, '  ')}`);
   const services = await starting;
-  await applyOnceServed(client, PATHS.kubervisorService, KUBERVISOR_SERVICE, signal);
+  await applyOnceServed(client, services, signal);
 
   const told: Happening[] = [];
   let before: Scene | undefined;
@@ -188,14 +188,21 @@ const apply = (client: ApiClient, path: string, manifest: string): Promise<unkno
   });
 
 /** The controller installs the CRD when it starts; until it is served the API answers 404. */
-async function applyOnceServed(client: ApiClient, path: string, manifest: string, signal: AbortSignal): Promise<void> {
+async function applyOnceServed(client: ApiClient, services: Services, signal: AbortSignal): Promise<void> {
   const limit = performance.now() + 1000 * CRD_LIMIT_SECONDS;
   for (;;) {
     try {
-      await apply(client, path, manifest);
+      await apply(client, PATHS.kubervisorService, KUBERVISOR_SERVICE);
       return;
     } catch (error) {
-      if ((error as { code?: unknown }).code !== 404 || performance.now() > limit) throw error;
+      if ((error as { code?: unknown }).code !== 404) throw error;
+      if (performance.now() > limit)
+        throw new Error(
+          [`no controller has installed the definition within ${CRD_LIMIT_SECONDS} s`, ...services.problems()].join(
+            '\n',
+          ),
+          { cause: error },
+        );
     }
     await delay(100, undefined, { signal });
   }
