@@ -13,6 +13,7 @@ import { parse } from 'yaml';
 
 jest.setTimeout(600_000);
 const ROOT = join(import.meta.dirname, '..');
+const BUILT = ['demo', 'controller', 'breaker', 'activator', 'detector'];
 const PROJECT = `kubervisor-test-${process.pid}`;
 
 const docker = (...words: string[]) => {
@@ -59,18 +60,32 @@ const belongings = (kind: 'container' | 'volume' | 'network'): string[] => {
   () => {
     let folder: string;
     let environment: StartedDockerComposeEnvironment | undefined;
-    let following: ChildProcess;
+    let following: ChildProcess | undefined;
     /** What `docker compose logs --follow demo` has shown. */
-    let story = '';
+    let story: string;
     const heard = new Set<() => void>();
     const compose = (...words: string[]) => docker('compose', '--project-name', PROJECT, ...words);
+    const follow = (...since: string[]): void => {
+      following?.kill();
+      story = '';
+      const words = ['compose', '--project-name', PROJECT, 'logs', '--follow', '--no-log-prefix', ...since, 'demo'];
+      const child = spawn('docker', words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+      following = child;
+      const look = () => heard.forEach((one) => one());
+      child.stdout.on('data', (chunk: Buffer) => {
+        if (following !== child) return;
+        story += chunk.toString();
+        look();
+      });
+      child.once('close', look);
+    };
 
     /** Resolves once what it tells from there on matches. */
     const tells = (pattern: RegExp, from = 0): Promise<void> =>
       new Promise((resolve, reject) => {
         const look = () => {
           if (pattern.test(story.slice(from))) resolve();
-          else if (following.exitCode !== null) reject(new Error(`the demo ended:\n${story}`));
+          else if (following?.exitCode !== null) reject(new Error(`the demo ended:\n${story}`));
           else return;
           heard.delete(look);
         };
@@ -94,8 +109,7 @@ const belongings = (kind: 'container' | 'volume' | 'network'): string[] => {
       process.env['TESTCONTAINERS_HOST_OVERRIDE'] ||= '127.0.0.1';
       const { DockerComposeEnvironment } = await import('testcontainers');
       // The packages come over the host's network, as in images.integration.test.ts.
-      const built = ['demo', 'controller', 'breaker', 'activator', 'detector'];
-      const network = Object.fromEntries(built.map((name) => [name, { build: { network: 'host' } }]));
+      const network = Object.fromEntries(BUILT.map((name) => [name, { build: { network: 'host' } }]));
       writeFileSync(join(folder, 'network.yml'), JSON.stringify({ services: network }));
       environment = await new DockerComposeEnvironment(ROOT, ['docker-compose.yml', join(folder, 'network.yml')])
         .withProjectName(PROJECT)
@@ -104,24 +118,12 @@ const belongings = (kind: 'container' | 'volume' | 'network'): string[] => {
         .withBuild()
         .withStartupTimeout(300_000)
         .up();
-      following = spawn(
-        'docker',
-        ['compose', '--project-name', PROJECT, 'logs', '--follow', '--no-log-prefix', 'demo'],
-        {
-          cwd: ROOT,
-          stdio: ['ignore', 'pipe', 'inherit'],
-        },
-      );
-      const look = () => heard.forEach((one) => one());
-      following.stdout?.on('data', (chunk: Buffer) => {
-        story += chunk.toString();
-        look();
-      });
-      following.once('close', look);
+      follow();
     });
     afterAll(() => {
       following?.kill();
-      compose('down', '--volumes', '--rmi', 'local', '--timeout', '5');
+      compose('down', '--volumes', '--timeout', '5');
+      docker('image', 'rm', ...BUILT.map((name) => `${PROJECT}-${name}`));
       rmSync(folder, { recursive: true, force: true });
     });
 
@@ -139,7 +141,7 @@ const belongings = (kind: 'container' | 'volume' | 'network'): string[] => {
       const answered = 'kubervisor_detector_source_request_duration_seconds_count{source="prometheus",result="ok"}';
       expect(await ask(`sum(${answered})`)).toBeGreaterThan(0);
       expect(await ask('sum(kubervisor_detector_verdicts_total{outcome="anomalous"})')).toBeGreaterThan(0);
-      expect(await ask('count(up{job="kubervisor"} == 1)')).toBe(6);
+      expect(await ask('count(max_over_time(up{job="kubervisor"}[1m]) == 1)')).toBe(6);
     });
 
     (kubectl === undefined ? test.skip : test)('Then kubectl on the host sees the resource', () => {
@@ -178,6 +180,15 @@ const belongings = (kind: 'container' | 'volume' | 'network'): string[] => {
       ])
         expect([words, compose(...words)]).toEqual([words, expect.objectContaining({ status: 0 })]);
       await tells(/Act 1 of 5[\s\S]*^The story held/m, from);
+      expect(story).not.toContain('what must not happen did');
+    });
+
+    test('When the demo is restarted, Then its new cluster is taken for new, and the story holds in it', async () => {
+      const before = new Date().toISOString();
+      expect(compose('restart', 'demo')).toMatchObject({ status: 0 });
+      follow('--since', before);
+      // What it says at its end is of the old one.
+      await tells(/Act 1 of 5[\s\S]*^The story held/m);
       expect(story).not.toContain('what must not happen did');
     });
 

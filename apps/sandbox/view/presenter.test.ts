@@ -32,6 +32,14 @@ describe('plain lines', () => {
 `,
     );
   });
+  test('tell of an act that failed, and begins anew, that it begins', () => {
+    const { written, ...out } = terminal();
+    const presenter = plainPresenter(out);
+    const playing = begin(act, 12);
+    for (const outcome of ['playing', 'failed', 'playing'] as const)
+      presenter.show(showing({ ...playing, outcome }), []);
+    expect(written.map((line) => /Act 2|FAILED/.exec(line)?.[0])).toEqual(['Act 2', 'FAILED', 'Act 2']);
+  });
   test('say why an act failed', () => {
     const { written, ...out } = terminal();
     plainPresenter(out).show(showing({ ...begin(act, 12), outcome: 'failed', failure: 'not within 20 s' }), []);

@@ -51,7 +51,9 @@ export function plainPresenter(terminal: Terminal): Presenter {
         const { title, says } = act.act;
         const { outcome, failure } = act.progress;
         const begins = `${act.place} ${title}`;
-        if (!last.startsWith(begins)) at(scene.seconds, `Act ${act.place} of ${act.of}: ${title}. ${says}`);
+        // Told again, the first act may follow upon itself.
+        if (!last.startsWith(begins) || (outcome === 'playing' && last !== `${begins} playing`))
+          at(scene.seconds, `Act ${act.place} of ${act.of}: ${title}. ${says}`);
         for (const { seconds, text } of fresh) at(seconds, `  ${text}`);
         if (outcome !== 'playing' && last !== `${begins} ${outcome}`)
           at(scene.seconds, outcome === 'held' ? '  held' : `  FAILED: ${failure ?? ''}`);
