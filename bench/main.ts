@@ -1,5 +1,5 @@
 /** `npm run bench`. Exits 0 where it measured, 1 where it could not or, with `--strict`, where a figure is over; 2 on bad arguments. */
-import { parseArgs } from 'node:util';
+import { readWords, statusOf, UsageError } from '@kubervisor/runtime/main/command';
 import { adoption } from './adoption.ts';
 import { atRest } from './at-rest.ts';
 import { detector } from './detector.ts';
@@ -47,8 +47,6 @@ it runs on the simulator.
   --strict     exit 1 if a figure is over its target
   -h, --help   this text`;
 
-class UsageError extends Error {}
-
 function readArguments(words: string[]) {
   const flag = { type: 'boolean', default: false } as const;
   const options = {
@@ -58,13 +56,7 @@ function readArguments(words: string[]) {
     strict: flag,
     help: { ...flag, short: 'h' },
   } as const;
-  const { values, positionals } = (() => {
-    try {
-      return parseArgs({ args: words, options, allowPositionals: true });
-    } catch (error) {
-      throw new UsageError((error as Error).message);
-    }
-  })();
+  const { values, positionals } = readWords({ args: words, options, allowPositionals: true });
   const samples = Number(values.samples ?? (values.quick ? QUICK_SAMPLES : SAMPLES));
   if (!Number.isInteger(samples) || samples < 1 || samples > 10_000)
     throw new UsageError(`--samples ${values.samples}: must be an integer from 1 to 10000`);
@@ -114,13 +106,5 @@ async function run(): Promise<number> {
   return args.strict && isOver ? 1 : 0;
 }
 
-let code: number;
-try {
-  code = await run();
-} catch (error) {
-  const usage = error instanceof UsageError;
-  say(usage ? `${error.message}\n\n${HELP}` : `could not measure: ${(error as Error).stack ?? String(error)}`);
-  code = usage ? 2 : 1;
-}
 // What a failed benchmark left open (watches, services) ends with us.
-process.exit(code);
+process.exit(await statusOf(run, { help: HELP, couldNot: 'measure' }));

@@ -2,7 +2,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readWords, statusOf, stopOnSignals, UsageError } from '@kubervisor/runtime/main/command';
 import { mutate, MUTATIONS } from './mutations.ts';
 import { openRecord } from './record.ts';
 import { runChaos } from './run.ts';
@@ -22,8 +22,6 @@ KUBEBUILDER_ASSETS (a folder with etcd, kube-apiserver and kube-controller-manag
   --json        one JSON object on stdout in place of the text
   -h, --help    this text`;
 
-class UsageError extends Error {}
-
 function readArguments(words: string[]) {
   const flag = { type: 'boolean', default: false } as const;
   const options = {
@@ -35,12 +33,7 @@ function readArguments(words: string[]) {
     json: flag,
     help: { ...flag, short: 'h' },
   } as const;
-  let values;
-  try {
-    ({ values } = parseArgs({ args: words, options }));
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
+  const { values } = readWords({ args: words, options });
   const minutes = Number(values.minutes);
   if (!(minutes >= 0.5 && minutes <= 1440))
     throw new UsageError(`--minutes ${values.minutes}: must be from 0.5 to 1440`);
@@ -58,6 +51,9 @@ function readArguments(words: string[]) {
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
+/** What we started ends with us, also where a second Ctrl-C does not wait for it. */
+const interrupted = stopOnSignals();
+
 async function run(): Promise<number> {
   const args = readArguments(process.argv.slice(2));
   if (args.help) {
@@ -67,9 +63,6 @@ async function run(): Promise<number> {
   const { minutes, seed, bail, keep, json, without } = args;
   if (without !== undefined) await mutate(without);
   const history = openRecord(mkdtempSync(join(tmpdir(), `kubervisor-chaos-${seed}-`)), () => new Date());
-  const interrupted = new AbortController();
-  // A second Ctrl-C ends us without waiting; what we started ends with us either way.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
   say(`chaos: seed ${seed}, ${minutes} minutes; logs in ${history.folder}`);
   let passed = false;
   try {
@@ -80,20 +73,9 @@ async function run(): Promise<number> {
     const kept = { ...report, ...((keep || !passed) && { folder: history.folder }) };
     process.stdout.write(`${json ? JSON.stringify(kept, undefined, 2) : textOf(kept)}\n`);
     return passed ? 0 : 1;
-  } catch (error) {
-    if (interrupted.signal.aborted) return 130;
-    throw error;
   } finally {
     await history.close(keep || (!passed && !interrupted.signal.aborted));
   }
 }
 
-let code: number;
-try {
-  code = await run();
-} catch (error) {
-  const usage = error instanceof UsageError;
-  say(usage ? `${error.message}\n\n${HELP}` : `could not run: ${(error as Error).stack ?? String(error)}`);
-  code = usage ? 2 : 1;
-}
-process.exit(code);
+process.exit(await statusOf(run, { help: HELP, couldNot: 'run', signal: interrupted.signal }));

@@ -1,5 +1,5 @@
 /** `npm run soak`. Exits 0 where all held, 1 where something did not or it could not be run, 2 on bad arguments, 130 after Ctrl-C. */
-import { parseArgs } from 'node:util';
+import { readWords, statusOf, stopOnSignals, UsageError } from '@kubervisor/runtime/main/command';
 import { aligned, shown } from '../bench/figures.ts';
 import { checkRows, holds, trendRows } from './judgement.ts';
 import { hasProc } from './proc.ts';
@@ -21,8 +21,6 @@ resources are made anew; and judges: memory, sockets and listeners do not rise, 
 It counts on a real API server: TEST_KUBECONFIG (a cluster with nodes that run pods, or seem to) or KUBEBUILDER_ASSETS (a folder
 with etcd and kube-apiserver). Without either it runs on the simulator. It reads /proc: Linux.`;
 
-class UsageError extends Error {}
-
 const LIMITS = {
   minutes: { least: 0.5, most: 10_080, preset: 30 },
   services: { least: 1, most: 1000, preset: 200 },
@@ -35,24 +33,18 @@ const NAMES = Object.keys(LIMITS) as (keyof SoakOptions)[];
 function readArguments(words: string[]): SoakOptions & { json: boolean; help: boolean } {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
-  const { values } = (() => {
-    try {
-      return parseArgs({
-        args: words,
-        options: {
-          minutes: text,
-          services: text,
-          pods: text,
-          period: text,
-          seed: text,
-          json: flag,
-          help: { ...flag, short: 'h' },
-        },
-      });
-    } catch (error) {
-      throw new UsageError((error as Error).message);
-    }
-  })();
+  const { values } = readWords({
+    args: words,
+    options: {
+      minutes: text,
+      services: text,
+      pods: text,
+      period: text,
+      seed: text,
+      json: flag,
+      help: { ...flag, short: 'h' },
+    },
+  });
   const numbers = NAMES.map((name) => {
     const { least, most, preset } = LIMITS[name];
     const value = Number(values[name] ?? preset);
@@ -89,6 +81,10 @@ function tell({ checks, trends, figures, warnings, ok }: SoakReport): void {
   out(`\n${ok ? 'The soak held.' : `The soak did not hold: ${failed.join('; ')}.`}`);
 }
 
+// What we started ends with us either way; a cluster that was given keeps what was made in it where nothing waits for that.
+const stopping = stopOnSignals();
+stopping.signal.addEventListener('abort', () => say('stopping, and ending what was started (Ctrl-C again: at once)'));
+
 async function run(): Promise<number> {
   const { json, help, ...options } = readArguments(process.argv.slice(2));
   if (help) {
@@ -96,38 +92,16 @@ async function run(): Promise<number> {
     return 0;
   }
   if (!hasProc()) throw new Error('there is no /proc here, which tells of memory and sockets: run it on Linux');
-  const stopping = new AbortController();
-  const stop = (): void => {
-    // What we started ends with us either way; a cluster that was given keeps what was made in it then.
-    if (stopping.signal.aborted) process.exit(130);
-    say('stopping, and ending what was started (Ctrl-C again: at once)');
-    stopping.abort(new Error('interrupted'));
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  try {
-    const report = await soak(options, {
-      progress: (line) => say(`${(performance.now() / 1000).toFixed(0).padStart(5)} s  ${line}`),
-      signal: stopping.signal,
-    });
-    if (json) out(JSON.stringify(report, undefined, 2));
-    else tell(report);
-    if (report.apiServer === 'sandbox')
-      say('on the simulator: no real API server was at hand (see --help), so this does not count');
-    return report.ok ? 0 : 1;
-  } catch (error) {
-    if (stopping.signal.aborted) return 130;
-    throw error;
-  }
+  const report = await soak(options, {
+    progress: (line) => say(`${(performance.now() / 1000).toFixed(0).padStart(5)} s  ${line}`),
+    signal: stopping.signal,
+  });
+  if (json) out(JSON.stringify(report, undefined, 2));
+  else tell(report);
+  if (report.apiServer === 'sandbox')
+    say('on the simulator: no real API server was at hand (see --help), so this does not count');
+  return report.ok ? 0 : 1;
 }
 
-let code: number;
-try {
-  code = await run();
-} catch (error) {
-  const usage = error instanceof UsageError;
-  say(usage ? `${error.message}\n\n${HELP}` : `could not soak: ${(error as Error).stack ?? String(error)}`);
-  code = usage ? 2 : 1;
-}
 // What a failure left open ends with us.
-process.exit(code);
+process.exit(await statusOf(run, { help: HELP, couldNot: 'soak', signal: stopping.signal }));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { readArguments, UsageError } from './arguments.ts';
+import { UsageError } from '@kubervisor/runtime/main/command';
+import { readArguments } from './arguments.ts';
 
 const read = (
   words: string,

@@ -1,6 +1,6 @@
 /** What a person says to it, and what the environment says where they do not. */
-import { parseArgs } from 'node:util';
 import { kubeconfigFiles, NoKubeconfig } from '@kubervisor/runtime/kubernetes/kubeconfig';
+import { readWords, UsageError } from '@kubervisor/runtime/main/command';
 import { LEASE_NAME } from '@kubervisor/shared/installation';
 
 export const HELP = `Usage: npm run release -- [options]
@@ -22,8 +22,6 @@ done may be done again: after an interruption run it once more.
 
 Exits 0 if nothing is left (a dry run: if nothing stands in its way), 1 if something is or it could not be done, 2 on bad
 arguments, 130 where it was interrupted.`;
-
-export class UsageError extends Error {}
 
 export interface Arguments {
   namespaces: string[];
@@ -60,13 +58,7 @@ export function readArguments(
     json: flag,
     help: { ...flag, short: 'h' },
   } as const;
-  const values = (() => {
-    try {
-      return parseArgs({ args: words, options }).values;
-    } catch (error) {
-      throw new UsageError((error as Error).message);
-    }
-  })();
+  const { values } = readWords({ args: words, options });
   const named = { namespace: values.namespace, 'system-namespace': values['system-namespace'], lease: values.lease };
   for (const [option, value] of Object.entries(named))
     for (const name of [value ?? []].flat())

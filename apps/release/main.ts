@@ -2,25 +2,15 @@
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { connectApiServer } from '@kubervisor/runtime/kubernetes/api-server';
+import { statusOf, stopOnSignals } from '@kubervisor/runtime/main/command';
 import { release, type Found, type ReleaseListeners } from '@kubervisor/runtime/release/release';
-import { HELP, readArguments, UsageError } from './arguments.ts';
+import { HELP, readArguments } from './arguments.ts';
 import { presenter, question, summaryOf } from './view.ts';
 
-const { stdout, stdin, stderr, env } = process;
+const { stdout, stdin, env } = process;
 
-const stopping = new AbortController();
-for (const [name, number] of [
-  ['SIGINT', 2],
-  ['SIGTERM', 15],
-] as const)
-  process.on(name, () => {
-    // Nothing that was begun needs an end: whoever cannot wait for the answers under way need not.
-    if (stopping.signal.aborted) process.exit(128 + number);
-    stopping.abort();
-  });
-
-// Nobody reads on (`npm run release | head`): the same as a Ctrl-C.
-stdout.on('error', () => stopping.abort());
+// Nothing that was begun needs an end: whoever cannot wait for the answers under way need not.
+const stopping = stopOnSignals();
 
 async function ask(found: Found): Promise<boolean> {
   const lines = createInterface({ input: stdin, output: stdout });
@@ -75,10 +65,4 @@ async function run(): Promise<number> {
   }
 }
 
-try {
-  process.exitCode = await run();
-} catch (error) {
-  const isUsage = error instanceof UsageError;
-  stderr.write(`${(error as Error).message}\n${isUsage ? `\n${HELP}\n` : ''}`);
-  process.exitCode = isUsage ? 2 : 1;
-}
+process.exitCode = await statusOf(run, { help: HELP });

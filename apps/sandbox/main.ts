@@ -1,5 +1,5 @@
 /** `npm run demo`, `npm run sandbox`, and the container `demo` of docker-compose.yml. Exits 0 where the story held, 1 where it did not or nothing could be started, 2 on bad arguments, 130 where it was interrupted. */
-import { parseArgs } from 'node:util';
+import { readWords, statusOf, stopOnSignals, UsageError } from '@kubervisor/runtime/main/command';
 import { Cleanup } from './cleanup.ts';
 import { runCluster } from './cluster.ts';
 import { amongContainers } from './containers.ts';
@@ -35,18 +35,17 @@ interface Arguments {
   kubeconfig: string | undefined;
 }
 
-class UsageError extends Error {}
-
 function readArguments(words: string[]): Arguments {
   const flag = { type: 'boolean', default: false } as const;
-  const { values, positionals } = parse(words, {
+  const options = {
     once: flag,
     keep: flag,
     plain: flag,
     json: flag,
     help: { ...flag, short: 'h' },
     kubeconfig: { type: 'string' },
-  } as const);
+  } as const;
+  const { values, positionals } = readWords({ args: words, options, allowPositionals: true });
   const [command = 'demo', ...more] = positionals;
   if (more.length > 0 || !isCommand(command))
     throw new UsageError(`"${positionals.join(' ')}": the commands are demo, cluster and containers`);
@@ -61,30 +60,8 @@ function readArguments(words: string[]): Arguments {
 
 const isCommand = (word: string): word is Command => (COMMANDS as readonly string[]).includes(word);
 
-function parse<const O extends NonNullable<Parameters<typeof parseArgs>[0]>['options']>(args: string[], options: O) {
-  try {
-    return parseArgs({ args, options: options as NonNullable<O>, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
 const cleanup = new Cleanup();
-const stopping = new AbortController();
-for (const [name, number] of [
-  ['SIGINT', 2],
-  ['SIGTERM', 15],
-  ['SIGHUP', 1],
-] as const)
-  process.on(name, () => {
-    // npm hands on a Ctrl-C that the terminal sent us as well; a second one in earnest comes later.
-    if (stopping.signal.aborted && performance.now() - stoppedAt > 1000) process.exit(128 + number);
-    if (!stopping.signal.aborted) stoppedAt = performance.now();
-    stopping.abort();
-  });
-let stoppedAt = 0;
-// Nobody reads on (`npm run demo | head`): the same as a Ctrl-C.
-process.stdout.on('error', () => stopping.abort());
+const stopping = stopOnSignals(['SIGINT', 'SIGTERM', 'SIGHUP']);
 
 // A signal to npm alone ends npm and the shell between us, and never reaches us: without them nobody could end us.
 const parent = process.ppid;
@@ -124,18 +101,7 @@ async function run(): Promise<number> {
   return signal.aborted ? 130 : 1;
 }
 
-try {
-  process.exitCode = await run();
-} catch (error) {
-  if (stopping.signal.aborted) process.exitCode = 130;
-  else if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\n\n${HELP}\n`);
-    process.exitCode = 2;
-  } else {
-    process.stderr.write(`${(error as Error).message}\n`);
-    process.exitCode = 1;
-  }
-}
+process.exitCode = await statusOf(run, { help: HELP, signal: stopping.signal });
 await cleanup.run();
 // What is left open (a keep-alive socket) must not hold the process.
 process.exit();
