@@ -20,6 +20,7 @@ import { LABEL } from '@kubervisor/shared/pods/keys';
 import { bearsMarks } from '@kubervisor/shared/release/decide';
 import { makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
 import { startNats, type NatsServer } from '@kubervisor/testing/servers/nats';
+import { describeUnless } from '@kubervisor/testing/needs';
 import { HELM } from '../scripts/chart.ts';
 import { ACCOUNTS, installAccounts, kubeconfigOf, natsUsersOf, passwordOf, renderChart } from './fixtures/accounts.ts';
 import type { Account, Accounts, ChartObject } from './fixtures/accounts.ts';
@@ -274,17 +275,15 @@ async function release(objects: readonly ChartObject[], kubeconfig: string) {
 }
 
 const isGiven = (process.env['TEST_KUBECONFIG'] ?? '') !== '';
+const noHelm = HELM === undefined ? ['no helm in HELM, KUBEBUILDER_ASSETS or on PATH'] : [];
 const missing = [
-  ...(HELM === undefined ? ['no helm in HELM, KUBEBUILDER_ASSETS or on PATH'] : []),
+  ...noHelm,
   // An installation for the whole cluster would take the pods of everybody else's tests.
   ...(isGiven ? ['a cluster that others use, too'] : []),
   ...(!isGiven && (process.env['KUBEBUILDER_ASSETS'] ?? '') === '' ? ['the simulator knows no rights'] : []),
 ];
-const skipped = (reasons: readonly string[]): string =>
-  reasons.length === 0 ? '' : ` (skipped: ${reasons.join(', ')})`;
-
-(missing.length === 0 ? describe : describe.skip).each(SCOPES)(
-  `rights on the API server, of an installation for $scope${skipped(missing)}`,
+describeUnless(missing, 'rights on the API server').each(SCOPES)(
+  'rights on the API server, of an installation for $scope',
   (scope) => {
     let world: World;
     let accounts: Accounts;
@@ -625,8 +624,8 @@ const HEARS = [
   'shop.orders',
 ];
 
-(HELM === undefined ? describe.skip : describe).each(Object.entries(SERVERS))(
-  `rights of the users of NATS, %s${HELM === undefined ? ' (skipped: no helm in HELM, KUBEBUILDER_ASSETS or on PATH)' : ''}`,
+describeUnless(noHelm, 'rights of the users of NATS').each(Object.entries(SERVERS))(
+  'rights of the users of NATS, %s',
   (_, binary) => {
     let nats: NatsServer;
     beforeAll(async () => {

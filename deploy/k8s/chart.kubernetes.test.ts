@@ -5,10 +5,11 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { readConfig } from '@kubervisor/runtime/config';
 import { PERMISSIONS } from '@kubervisor/runtime/nats/permissions';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { describeUnless } from '@kubervisor/testing/needs';
 import { makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
 import { findProgram, lookForProgram } from '@kubervisor/testing/servers/install';
 import { parseAllDocuments, stringify } from 'yaml';
@@ -219,10 +220,8 @@ const SETTINGS: Record<string, z.ZodObject> = {
   detector: detectorConfig,
 };
 
-if (HELM === undefined)
-  test.skip('the chart is skipped: no helm in HELM, KUBEBUILDER_ASSETS or on PATH', () => undefined);
-// One name in both cases: by it snapshots that were not looked at are told from those that nobody has any more, which fail a run of CI.
-(HELM === undefined ? describe.skip : describe)('the chart', () => {
+const noHelm = HELM === undefined ? ['no helm in HELM, KUBEBUILDER_ASSETS or on PATH'] : [];
+describeUnless(noHelm, 'the chart')('the chart', () => {
   test.each(NAMES)('helm lint finds no fault: %s', (name) => {
     const { status, stdout, stderr } = spawnSync(
       HELM as string,
@@ -442,122 +441,121 @@ if (HELM === undefined)
 
 const kubectl = lookForProgram({ name: 'kubectl', variable: 'KUBECTL' });
 const isReal = `${process.env['TEST_KUBECONFIG'] ?? ''}${process.env['KUBEBUILDER_ASSETS'] ?? ''}` !== '';
-const missing =
-  HELM === undefined ? 'no helm' : kubectl === undefined ? 'no kubectl' : isReal ? undefined : 'no real API server';
+const missing = [
+  ...noHelm,
+  ...(kubectl === undefined ? ['no kubectl'] : []),
+  ...(isReal ? [] : ['no real API server']),
+];
 
-(missing === undefined ? describe : describe.skip)(
-  `what the chart renders is taken by a real API server${missing === undefined ? '' : ` (skipped: ${missing})`}`,
-  () => {
-    let cluster: TestCluster;
-    const run = (words: string[], input?: string) => {
-      const { status, stdout, stderr } = spawnSync(kubectl as string, ['--kubeconfig', cluster.kubeconfig, ...words], {
-        encoding: 'utf8',
-        input,
-      });
-      return { status, stdout, stderr };
-    };
-    beforeAll(async () => {
-      cluster = await startCluster({ runPods: false });
-      const apply = run(
-        ['apply', '--server-side', '-f', '-'],
-        JSON.stringify({ apiVersion: 'v1', kind: 'List', items: FOREIGN_KINDS }),
-      );
-      expect(apply).toMatchObject({ status: 0 });
-      expect(
-        run([
-          'wait',
-          '--for=condition=Established',
-          '--timeout=60s',
-          ...FOREIGN_KINDS.map(({ metadata }) => `crd/${metadata.name}`),
-        ]),
-      ).toMatchObject({ status: 0 });
-    }, 120_000);
-    afterAll(async () => cluster.stop());
-
-    test.each(NAMES)('%s', async (name) => {
-      const given = MATRIX[name] ?? {};
-      const namespace = await cluster.namespace();
-      const namespaces = await Promise.all((given.namespaces ?? []).map(() => cluster.namespace()));
-      const objects = await renderValues({ ...given, ...(namespaces.length > 0 && { namespaces }) }, namespace);
-      const { status, stderr } = run(
-        ['apply', '--dry-run=server', '--validate=strict', '-f', '-'],
-        JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }),
-      );
-      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+describeUnless(missing, 'what the chart renders')('what the chart renders is taken by a real API server', () => {
+  let cluster: TestCluster;
+  const run = (words: string[], input?: string) => {
+    const { status, stdout, stderr } = spawnSync(kubectl as string, ['--kubeconfig', cluster.kubeconfig, ...words], {
+      encoding: 'utf8',
+      input,
     });
-
-    const isOurs = (process.env['TEST_KUBECONFIG'] ?? '') === '';
-    (isOurs ? test : test.skip)(
-      `installed${isOurs ? '' : ' (skipped: a cluster that was given is left alone)'}: passwords survive an upgrade; a second installation over the same pods is refused, an uninstall leaves the definition alone`,
-      async () => {
-        const helm = (...words: string[]) => {
-          const { status, stdout, stderr } = spawnSync(HELM as string, ['--kubeconfig', cluster.kubeconfig, ...words], {
-            encoding: 'utf8',
-          });
-          return { status, said: stdout + stderr };
-        };
-        const [namespace, other] = [await cluster.namespace(), await cluster.namespace()];
-        const passwords = () =>
-          run(['get', 'secret', 'kubervisor-nats', '-n', namespace, '-o', 'jsonpath={.data}']).stdout;
-        expect(helm('install', 'kubervisor', CHART, '-n', namespace)).toMatchObject({ status: 0 });
-        const first = passwords();
-        expect(Object.keys(JSON.parse(first) as object).sort()).toEqual([
-          'activator',
-          'breaker',
-          'cluster',
-          'controller',
-        ]);
-        expect(helm('upgrade', 'kubervisor', CHART, '-n', namespace, '--set', 'breaker.replicas=3')).toMatchObject({
-          status: 0,
-        });
-        expect(passwords()).toBe(first);
-
-        const second = helm('install', 'another', CHART, '-n', other);
-        expect(second).toMatchObject({ status: 1, said: expect.stringContaining('cannot be imported') });
-
-        // Nodes, which would run the hook, there are none.
-        expect(helm('uninstall', 'kubervisor', '-n', namespace, '--no-hooks')).toMatchObject({ status: 0 });
-        const kinds =
-          'clusterroles,clusterrolebindings,deployments,statefulsets,services,secrets,leases,networkpolicies';
-        const label = 'app.kubernetes.io/part-of=kubervisor';
-        expect(run(['get', kinds, '-A', '-l', label, '-o', 'name'])).toMatchObject({ status: 0, stdout: '' });
-        expect(run(['get', 'crd', 'kubervisorservices.kubervisor.k8s.io', '-o', 'name'])).toMatchObject({ status: 0 });
-      },
+    return { status, stdout, stderr };
+  };
+  beforeAll(async () => {
+    cluster = await startCluster({ runPods: false });
+    const apply = run(
+      ['apply', '--server-side', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'List', items: FOREIGN_KINDS }),
     );
+    expect(apply).toMatchObject({ status: 0 });
+    expect(
+      run([
+        'wait',
+        '--for=condition=Established',
+        '--timeout=60s',
+        ...FOREIGN_KINDS.map(({ metadata }) => `crd/${metadata.name}`),
+      ]),
+    ).toMatchObject({ status: 0 });
+  }, 120_000);
+  afterAll(async () => cluster.stop());
 
-    // Its namespace is a fixed one.
-    (isOurs ? test : test.skip)(
-      `install.yaml, by the commands at its head${isOurs ? '' : ' (skipped: a cluster that was given is left alone)'}: all of it is there, what its pods mount too; applied again it changes nothing, and deleted it leaves nothing`,
-      () => {
-        const file = join(import.meta.dirname, 'install.yaml');
-        const commands = [...readFileSync(file, 'utf8').matchAll(/^# {3,}(.*)$/gm)].map(([, line = '']) => line);
-        expect(commands.map((line) => line.trim().split(' ')[0])).toEqual(['kubectl', 'kubectl', '$(for', 'kubectl']);
-        // Where kubectl keeps what it found out about the API server.
-        const HOME = makeFolder('kubectl');
-        const { status, stderr } = spawnSync('sh', ['-euc', commands.join('\n')], {
-          cwd: import.meta.dirname,
+  test.each(NAMES)('%s', async (name) => {
+    const given = MATRIX[name] ?? {};
+    const namespace = await cluster.namespace();
+    const namespaces = await Promise.all((given.namespaces ?? []).map(() => cluster.namespace()));
+    const objects = await renderValues({ ...given, ...(namespaces.length > 0 && { namespaces }) }, namespace);
+    const { status, stderr } = run(
+      ['apply', '--dry-run=server', '--validate=strict', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }),
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  const isOurs = (process.env['TEST_KUBECONFIG'] ?? '') === '';
+  (isOurs ? test : test.skip)(
+    `installed${isOurs ? '' : ' (skipped: a cluster that was given is left alone)'}: passwords survive an upgrade; a second installation over the same pods is refused, an uninstall leaves the definition alone`,
+    async () => {
+      const helm = (...words: string[]) => {
+        const { status, stdout, stderr } = spawnSync(HELM as string, ['--kubeconfig', cluster.kubeconfig, ...words], {
           encoding: 'utf8',
-          env: { HOME, PATH: `${dirname(kubectl as string)}:${process.env['PATH']}`, KUBECONFIG: cluster.kubeconfig },
         });
-        removeFolder(HOME);
-        expect([status, stderr]).toEqual([0, '']);
-        const lines = run(['diff', '--server-side', '-f', file]).stdout.split('\n');
-        // The API server counts an apply as a change of a NetworkPolicy in which nothing has changed.
-        expect(lines.filter((line) => /^[-+](?![-+]|  generation: \d+$)/.test(line))).toEqual([]);
+        return { status, said: stdout + stderr };
+      };
+      const [namespace, other] = [await cluster.namespace(), await cluster.namespace()];
+      const passwords = () =>
+        run(['get', 'secret', 'kubervisor-nats', '-n', namespace, '-o', 'jsonpath={.data}']).stdout;
+      expect(helm('install', 'kubervisor', CHART, '-n', namespace)).toMatchObject({ status: 0 });
+      const first = passwords();
+      expect(Object.keys(JSON.parse(first) as object).sort()).toEqual([
+        'activator',
+        'breaker',
+        'cluster',
+        'controller',
+      ]);
+      expect(helm('upgrade', 'kubervisor', CHART, '-n', namespace, '--set', 'breaker.replicas=3')).toMatchObject({
+        status: 0,
+      });
+      expect(passwords()).toBe(first);
 
-        const objects = JSON.parse(run(['get', '-f', file, '-o', 'json']).stdout) as { items: Rendered[] };
-        const mounted = objects.items.flatMap((object) => podOf(object)?.volumes ?? []).flatMap(sourcesOf);
-        expect(mounted.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['secret', 'configmap']));
-        for (const { kind, name, keys } of mounted) {
-          const { data } = JSON.parse(run(['get', kind, name, '-n', 'kubervisor', '-o', 'json']).stdout) as {
-            data: object;
-          };
-          expect([name, Object.keys(data)]).toEqual([name, expect.arrayContaining(keys)]);
-        }
+      const second = helm('install', 'another', CHART, '-n', other);
+      expect(second).toMatchObject({ status: 1, said: expect.stringContaining('cannot be imported') });
 
-        expect(run(['delete', '-f', file])).toMatchObject({ status: 0 });
-        expect(run(['get', 'clusterroles,clusterrolebindings,crd', '-o', 'name']).stdout).not.toContain('kubervisor');
-      },
-    );
-  },
-);
+      // Nodes, which would run the hook, there are none.
+      expect(helm('uninstall', 'kubervisor', '-n', namespace, '--no-hooks')).toMatchObject({ status: 0 });
+      const kinds = 'clusterroles,clusterrolebindings,deployments,statefulsets,services,secrets,leases,networkpolicies';
+      const label = 'app.kubernetes.io/part-of=kubervisor';
+      expect(run(['get', kinds, '-A', '-l', label, '-o', 'name'])).toMatchObject({ status: 0, stdout: '' });
+      expect(run(['get', 'crd', 'kubervisorservices.kubervisor.k8s.io', '-o', 'name'])).toMatchObject({ status: 0 });
+    },
+  );
+
+  // Its namespace is a fixed one.
+  (isOurs ? test : test.skip)(
+    `install.yaml, by the commands at its head${isOurs ? '' : ' (skipped: a cluster that was given is left alone)'}: all of it is there, what its pods mount too; applied again it changes nothing, and deleted it leaves nothing`,
+    () => {
+      const file = join(import.meta.dirname, 'install.yaml');
+      const commands = [...readFileSync(file, 'utf8').matchAll(/^# {3,}(.*)$/gm)].map(([, line = '']) => line);
+      expect(commands.map((line) => line.trim().split(' ')[0])).toEqual(['kubectl', 'kubectl', '$(for', 'kubectl']);
+      // Where kubectl keeps what it found out about the API server.
+      const HOME = makeFolder('kubectl');
+      const { status, stderr } = spawnSync('sh', ['-euc', commands.join('\n')], {
+        cwd: import.meta.dirname,
+        encoding: 'utf8',
+        env: { HOME, PATH: `${dirname(kubectl as string)}:${process.env['PATH']}`, KUBECONFIG: cluster.kubeconfig },
+      });
+      removeFolder(HOME);
+      expect([status, stderr]).toEqual([0, '']);
+      const lines = run(['diff', '--server-side', '-f', file]).stdout.split('\n');
+      // The API server counts an apply as a change of a NetworkPolicy in which nothing has changed.
+      expect(lines.filter((line) => /^[-+](?![-+]|  generation: \d+$)/.test(line))).toEqual([]);
+
+      const objects = JSON.parse(run(['get', '-f', file, '-o', 'json']).stdout) as { items: Rendered[] };
+      const mounted = objects.items.flatMap((object) => podOf(object)?.volumes ?? []).flatMap(sourcesOf);
+      expect(mounted.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['secret', 'configmap']));
+      for (const { kind, name, keys } of mounted) {
+        const { data } = JSON.parse(run(['get', kind, name, '-n', 'kubervisor', '-o', 'json']).stdout) as {
+          data: object;
+        };
+        expect([name, Object.keys(data)]).toEqual([name, expect.arrayContaining(keys)]);
+      }
+
+      expect(run(['delete', '-f', file])).toMatchObject({ status: 0 });
+      expect(run(['get', 'clusterroles,clusterrolebindings,crd', '-o', 'name']).stdout).not.toContain('kubervisor');
+    },
+  );
+});
