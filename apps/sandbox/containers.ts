@@ -24,6 +24,8 @@ const AWAITED: readonly { name: string; url: string }[] = [
 ];
 const ASK_EVERY_MS = 500;
 const ANSWER_LIMIT_MS = 2000;
+/** Who waits longer wants to know what for. */
+const PATIENCE_MS = 30_000;
 
 export const amongContainers: Staging = {
   pods: { listen: '0.0.0.0', host: HOST },
@@ -79,6 +81,7 @@ async function serveTargets(cleanup: Cleanup): Promise<Stage['scrape']> {
 
 async function allAnswer(say: (line: string) => void, signal: AbortSignal): Promise<void> {
   let said = '';
+  let impatientAt = performance.now() + PATIENCE_MS;
   for (;;) {
     const answers = await Promise.all(AWAITED.map(async ({ name, url }) => ((await answers200(url)) ? [] : [name])));
     const missing = answers.flat();
@@ -86,6 +89,10 @@ async function allAnswer(say: (line: string) => void, signal: AbortSignal): Prom
     const line = `Waiting for ${missing.join(', ')}`;
     if (line !== said) say(line);
     said = line;
+    if (performance.now() > impatientAt) {
+      say(`  what holds them up:  docker compose logs ${missing.join(' ')}`);
+      impatientAt = Infinity;
+    }
     await delay(ASK_EVERY_MS, undefined, { signal });
   }
 }
