@@ -257,6 +257,11 @@ describeUnless(lacking, 'a real release')('a real release', () => {
     await until('it is back', async () => (await endpoints()).includes(bad), 120_000);
   });
 
+  test('When NATS becomes a cluster of three, Then the upgrade ends, and the loop goes on', async () => {
+    await shell(`helm upgrade ${SYSTEM} deploy/k8s/chart --namespace ${SYSTEM} --set nats.replicas=3 --wait`);
+    await goesAndComesBack();
+  });
+
   test.each(['controller', 'breaker', 'activator', 'detector', 'nats'])(
     'When a pod of the %s is deleted, Then the loop goes on',
     async (component) => {

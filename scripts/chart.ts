@@ -53,7 +53,29 @@ const sectionOf = (field: z.ZodType): z.ZodObject | undefined =>
   field instanceof z.ZodPrefault && field.unwrap() instanceof z.ZodObject ? (field.unwrap() as z.ZodObject) : undefined;
 
 export function valuesSchema(): object {
-  return { title: 'Values of the chart', ...z.toJSONSchema(values, { target: 'draft-7', io: 'input' }) };
+  const schema = z.toJSONSchema(values, { target: 'draft-7', io: 'input' });
+  requireDefaults(values, schema as Node);
+  return { title: 'Values of the chart', ...schema };
+}
+
+interface Node {
+  properties: Record<string, Node>;
+  required?: string[];
+}
+/**
+ * Every value has a default in values.yaml, so what lacks was taken away: by `--reuse-values`, which knows the defaults of the older chart
+ * alone, and would end in a template. What may be empty as well may lack, for that is what Helm makes of a key with nothing behind it.
+ */
+function requireDefaults(schema: z.ZodObject, node: Node): void {
+  const required = Object.entries(schema.shape).flatMap(([name, field]) => {
+    const inner = sectionOf(field as z.ZodType);
+    const child = node.properties[name];
+    if (inner !== undefined && child !== undefined) requireDefaults(inner, child);
+    const unset: unknown = (field as z.ZodType).safeParse(undefined).data;
+    const isNeeded = inner !== undefined || (Boolean(unset) && typeof unset !== 'object') || typeof unset === 'boolean';
+    return isNeeded && !(field as z.ZodType).safeParse(null).success ? [name] : [];
+  });
+  node.required = required;
 }
 
 export function valuesPage(): string {

@@ -193,7 +193,7 @@ const sourcesOf = (volume: Volume): { kind: string; name: string; keys: string[]
 async function natsOf(name: string): Promise<{ status: number | null; said: string }> {
   const objects = await rendered(name);
   const config = objects.find((object) => keyOf(object) === 'ConfigMap kubervisor/kubervisor-nats')?.['data'];
-  const server = objects.find((object) => keyOf(object) === 'StatefulSet kubervisor/kubervisor-nats') as Rendered;
+  const server = objects.find(({ kind }) => kind === 'StatefulSet') as Rendered;
   const folder = makeFolder('chart');
   try {
     const file = join(folder, 'nats.conf');
@@ -357,6 +357,27 @@ describeUnless(noHelm, 'the chart')('the chart', () => {
       expect(nats).toMatchObject({ status: 0, said: expect.stringContaining('is valid') });
     },
   );
+
+  test('a cluster of NATS is another set than one server, which would wait for its others and they for it', async () => {
+    const setOf = async (name: string) => (await rendered(name)).find(({ kind }) => kind === 'StatefulSet') as Rendered;
+    expect((await setOf('the defaults')).metadata.name).toBe('kubervisor-nats');
+    const set = await setOf('three servers of NATS');
+    expect(set.metadata.name).toBe('kubervisor-nats-cluster');
+    const routes = podOf(set)?.containers[0]?.env?.filter(({ name }) => name.startsWith('ROUTE_')) ?? [];
+    expect(routes.map(({ value }) => /@([^.]*)/.exec(value ?? '')?.[1])).toEqual(
+      [0, 1, 2].map((ordinal) => `${set.metadata.name}-${ordinal}`),
+    );
+  });
+
+  test('values of an older chart that are used again without the defaults of this one are refused, and it is said which lack', async () => {
+    // What Helm makes of --reuse-values: a value of which the older chart knew nothing is not there.
+    const lacking = { roles: null, breaker: { keda: null, concurrency: null }, nats: { storage: null } };
+    await expect(renderValues(lacking)).rejects.toThrow(
+      /(?=[^]*'roles')(?=[^]*'\/breaker': missing properties [^]*'keda')(?=[^]*'concurrency')(?=[^]*'\/nats': missing property 'storage')/,
+    );
+    // Left empty by a person, they mean nothing.
+    await renderValues({ runAsUser: null, controller: { nodeSelector: null, affinity: null, resources: null } });
+  });
 
   test.each<[string, object, string]>([
     ['a value that is none', { brekaer: { replicas: 3 } }, 'brekaer'],
