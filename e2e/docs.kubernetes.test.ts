@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { API_VERSION, KIND } from '@kubervisor/shared/crd/kubervisor-service';
+import { LABEL } from '@kubervisor/shared/pods/keys';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
 import { describeUnless } from '@kubervisor/testing/needs';
 import { parseAllDocuments, stringify } from 'yaml';
@@ -62,7 +63,7 @@ const kubectl = ((): string | undefined => {
   return undefined;
 })();
 
-/** A Deployment of the old name for the migration, and a resource to switch. */
+/** A Deployment of the old name for the migration, a Service that takes part, and a resource to switch. */
 const GIVEN = [
   {
     apiVersion: 'apps/v1',
@@ -76,6 +77,12 @@ const GIVEN = [
         spec: { containers: [{ name: 'main', image: 'main' }] },
       },
     },
+  },
+  {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'cart' },
+    spec: { selector: { app: 'cart', [LABEL.traffic]: 'yes' }, ports: [{ port: 80 }] },
   },
   {
     apiVersion: API_VERSION,
@@ -120,7 +127,7 @@ describeUnless(
     const child = spawn(kubectl ?? '', ['--namespace', namespace, 'apply', ...more, '-f', '-'], { env: env() });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
-    child.stdin.end(manifests.map((manifest) => `---\n${stringify(manifest)}`).join(''));
+    child.stdin.end(manifests.map((manifest) => `---\n${stringify(manifest, { version: '1.1' })}`).join(''));
     const status = await new Promise((resolve) => child.once('close', resolve));
     if (status !== 0) throw new Error(`kubectl apply: ${said}`);
     return said;
