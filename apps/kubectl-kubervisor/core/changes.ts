@@ -2,7 +2,7 @@
 import { marksOf, readReason } from '@kubervisor/shared/pods/codec';
 import type { Pod } from '@kubervisor/shared/pods/pod';
 import type { ReadResource } from './resource.ts';
-import { viewResource } from './views.ts';
+import { viewResource, type ResourceView } from './views.ts';
 
 const PLACE: Readonly<Record<string, string>> = { yes: 'in traffic', no: 'out', pause: 'paused' };
 const place = (pod: Pod): string => PLACE[marksOf(pod).traffic ?? ''] ?? 'not labelled';
@@ -26,10 +26,15 @@ export function podChange(before: Pod | undefined, after: Pod | undefined): stri
   return said.length === 0 ? undefined : said.join(', ');
 }
 
+function healthOf({ problem, ready }: ResourceView): string {
+  if (problem !== undefined) return `${problem.reason}: ${problem.message}`;
+  return ready === 'Unknown' ? 'no status yet: is the controller running?' : 'healthy';
+}
+
 export function resourceChange(before: ReadResource | undefined, after: ReadResource | undefined): string | undefined {
   if (after === undefined) return before === undefined ? undefined : 'deleted';
   const now = viewResource(after);
-  const health = now.problem === undefined ? 'healthy' : `${now.problem.reason}: ${now.problem.message}`;
+  const health = healthOf(now);
   const floor = `${now.available ?? '?'} in traffic, floor ${now.floor ?? 'none'}`;
   if (before === undefined) return `mode ${now.mode ?? '?'}, ${floor}, ${health}`;
   const was = viewResource(before);
@@ -37,6 +42,7 @@ export function resourceChange(before: ReadResource | undefined, after: ReadReso
   if (was.mode !== now.mode) said.push(`mode ${was.mode ?? '?'} → ${now.mode ?? '?'}`);
   if (was.active !== now.active) said.push(now.active === 'True' ? 'active' : 'not active');
   if (was.available !== now.available || was.floor !== now.floor) said.push(floor);
-  if (was.problem?.reason !== now.problem?.reason) said.push(health);
+  // A message alone, as of a count in it, is no change.
+  if (was.problem?.reason !== now.problem?.reason || was.ready !== now.ready) said.push(health);
   return said.length === 0 ? undefined : said.join(', ');
 }
