@@ -24,6 +24,12 @@ const STATE = 3000;
 
 let folder: string;
 let nats: NatsServer;
+/** How often the server was begun anew. */
+let restarts = 0;
+const restart: NatsServer['restart'] = (options) => {
+  restarts += 1;
+  return nats.restart(options);
+};
 let proxy: TcpProxy;
 let processes: ServiceProcess[] = [];
 
@@ -89,6 +95,7 @@ async function state(
   of: readonly ServiceProcess[] = processes,
   from: readonly number[] = processes.map(({ log }) => log.length),
 ): Promise<void> {
+  const before = restarts;
   try {
     await begin();
     await Promise.all(of.map((process) => says(process, sentence)));
@@ -109,9 +116,11 @@ async function state(
     const notReady = told('NATS is not ready').map(({ problem }) => String(problem));
     const bad = lines.filter((line) => isBad(line) && /NATS|stream|consumer/.test(String(line['msg'])));
     expect(bad.map(({ msg }) => msg)).toEqual(notReady.map(() => 'NATS is not ready'));
-    // The connection is lost, cannot be had while the server starts, streams are missing meanwhile, and what is wrong: each once.
-    expect({ of: process.name, notReady, tooMany: notReady.length > 5 }).toMatchObject({ tooMany: false });
-    expect(told('NATS is ready').length).toBeLessThanOrEqual(2);
+    // Of each server: the connection to the last one is lost, this one cannot be had while it starts, what is wrong, and then streams are
+    // missing. How many of them somebody saw hangs on the machine; nobody says more.
+    const tooMany = notReady.length > 4 * Math.max(1, restarts - before);
+    expect({ of: process.name, notReady, tooMany }).toMatchObject({ tooMany: false });
+    expect(told('NATS is ready').length).toBeLessThanOrEqual(notReady.length + 1);
     expect(lines.filter(({ level }) => level === 'fatal')).toEqual([]);
     if (!of.includes(process)) continue;
     expect(notReady).toContainEqual(expect.stringMatching(sentence));
@@ -158,7 +167,7 @@ describe('W7: one state after the other, no process restarted', () => {
 
   test('wiped', async () => {
     await state(
-      () => nats.restart({ wipe: true }),
+      () => restart({ wipe: true }),
       /^consumer (breaker|activator) of KUBERVISOR_WORK is missing on NATS/,
       ensure,
       workers(),
@@ -196,10 +205,10 @@ describe('W7: one state after the other, no process restarted', () => {
 
   test('without JetStream', async () => {
     await state(
-      () => nats.restart({ jetstream: false }),
+      () => restart({ jetstream: false }),
       /^JetStream is not enabled on the NATS server: start it with "-js"/,
       async () => {
-        await nats.restart({ jetstream: true });
+        await restart({ jetstream: true });
         await ensure();
       },
     );
@@ -209,10 +218,10 @@ describe('W7: one state after the other, no process restarted', () => {
     const users = JSON.stringify(PROCESSES.map((user) => ({ user, password: `${user}'s` })));
     const without = `accounts {\n OURS { users: ${users} }\n OTHER { jetstream: enabled, users: [{user: x, password: x}] }\n}`;
     await state(
-      () => nats.restart({ config: without }),
+      () => restart({ config: without }),
       /^JetStream is not enabled for our account on the NATS server: "jetstream: enabled"/,
       async () => {
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
     );
@@ -220,10 +229,10 @@ describe('W7: one state after the other, no process restarted', () => {
 
   test('wrong credentials, mended at the server', async () => {
     await state(
-      () => nats.restart({ config: authorizationConfig((service) => `not ${service}'s`) }),
+      () => restart({ config: authorizationConfig((service) => `not ${service}'s`) }),
       /^the NATS server refuses the credentials \(Authorization Violation\): those of NATS_USER and NATS_PASSWORD_FILE, or of NATS_CREDS/,
       async () => {
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
     );
@@ -233,13 +242,13 @@ describe('W7: one state after the other, no process restarted', () => {
     await state(
       async () => {
         for (const service of PROCESSES) writePassword(service, 'old');
-        await nats.restart({ config: `${authorizationConfig((service) => `${service}'s`)}` });
+        await restart({ config: `${authorizationConfig((service) => `${service}'s`)}` });
       },
       /^the NATS server refuses the credentials/,
       async () => {
         for (const service of PROCESSES) writePassword(service, `${service}'s`);
         await allSay(/^ok$|missing on NATS/);
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
     );
@@ -251,10 +260,10 @@ describe('W7: one state after the other, no process restarted', () => {
       permissions: { publish: ['$JS.API.STREAM.*.KUBERVISOR_WORK', 'foo'], subscribe: ['_INBOX.>'] },
     }));
     await state(
-      () => nats.restart({ config: `authorization: ${JSON.stringify({ users })}` }),
+      () => restart({ config: `authorization: ${JSON.stringify({ users })}` }),
       /^the NATS server does not permit our user to publish to "\$JS\.API\.INFO": add it to the user's permissions$/,
       async () => {
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
     );
@@ -266,10 +275,10 @@ describe('W7: one state after the other, no process restarted', () => {
       permissions: { publish: ['>'], subscribe: [`_INBOX_${user}.>`] },
     }));
     await state(
-      () => nats.restart({ config: `authorization: ${JSON.stringify({ users })}` }),
+      () => restart({ config: `authorization: ${JSON.stringify({ users })}` }),
       /^the NATS server does not permit our user to subscribe to "_INBOX\.(controller|breaker|activator)\.>": add it to the user's permissions$/,
       async () => {
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
     );
@@ -282,14 +291,14 @@ describe('W7: one state after the other, no process restarted', () => {
     }));
     await state(
       async () => {
-        await nats.restart({
+        await restart({
           config: `authorization: ${JSON.stringify({ users: [...users, { user: 'admin', password: 'a' }] })}\nno_auth_user: admin`,
         });
         await ensure();
       },
       /^the NATS server does not permit our user to publish to "\$JS\.API\.CONSUMER\.MSG\.NEXT\.KUBERVISOR_WORK\.(breaker|activator)"/,
       async () => {
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
       workers(),
@@ -306,10 +315,10 @@ describe('W7: one state after the other, no process restarted', () => {
       { stdio: 'ignore' },
     );
     await state(
-      () => nats.restart({ config: `tls { cert_file: "${cert}", key_file: "${key}" }` }),
+      () => restart({ config: `tls { cert_file: "${cert}", key_file: "${key}" }` }),
       /^no TLS connection to NATS at nats:\/\/127\.0\.0\.1:\d+ \(self-signed certificate\): NATS_CA must name the authority/,
       async () => {
-        await nats.restart({ config: '' });
+        await restart({ config: '' });
         await ensure();
       },
     );
@@ -328,7 +337,7 @@ describe('W7: one state after the other, no process restarted', () => {
       () => nats.kill(),
       /^cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+: /,
       async () => {
-        await nats.restart();
+        await restart();
         await ensure();
       },
     );
@@ -347,7 +356,7 @@ describe('at the start', () => {
   };
 
   test('one of several servers is away, the other refuses: said is what can be mended, once, though the attempts alternate', async () => {
-    await nats.restart({ config: 'authorization { user: somebody, password: else }' });
+    await restart({ config: 'authorization { user: somebody, password: else }' });
     try {
       const process = await start({ NATS_URL: `nats://127.0.0.1:1,${nats.url}` });
       await says(process, /^the NATS server refuses the credentials/);
@@ -355,7 +364,7 @@ describe('at the start', () => {
       await says(process, /^the NATS server refuses the credentials/, 0);
       expect(process.log.filter(({ msg }) => msg === 'NATS is not ready').length).toBeLessThanOrEqual(2);
     } finally {
-      await nats.restart({ config: '' });
+      await restart({ config: '' });
       await ensure();
     }
   });
