@@ -577,11 +577,13 @@ describe.each(binaries)('on %s', (_name, binary) => {
     test('a follower reads thousands of large messages without losing one', async () => {
       const number = 1500;
       const filling = 'x'.repeat(30_000);
-      await Promise.all(
-        Array.from({ length: number }, (_, index) =>
-          bus.publish(`kubervisor.round.evaluate.shop.n${index}`, event({ index, filling })),
-        ),
-      );
+      // Not all at once: each must be stored within the time-out of a request.
+      for (let first = 0; first < number; first += 30)
+        await Promise.all(
+          Array.from({ length: 30 }, (_, offset) =>
+            bus.publish(`kubervisor.round.evaluate.shop.n${first + offset}`, event({ index: first + offset, filling })),
+          ),
+        );
       const subjects = new Seen<string>();
       keep(bus.subscribeRounds(({ subject }) => subjects.add(subject)));
       await subjects.until((all) => all.length >= number);
