@@ -1,6 +1,6 @@
 /** What the plug-in says where something is wrong: each time what, and the next step. And how kubectl itself finds it. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -11,6 +11,7 @@ import { PATHS, pathIn } from '@kubervisor/runtime/kubernetes/resources';
 import { API_VERSION, KIND } from '@kubervisor/shared/crd/kubervisor-service';
 import { CRD_NAME, CRD_VERSION_ANNOTATION, crdManifest } from '@kubervisor/shared/crd/manifest';
 import { startCluster, type TestCluster } from '@kubervisor/testing/kubernetes/cluster';
+import { startCountingProxy } from '@kubervisor/testing/kubernetes/counting-proxy';
 import { kubeconfigFor, kubeconfigWithToken } from '@kubervisor/testing/kubernetes/kubeconfig';
 import { describeUnless } from '@kubervisor/testing/needs';
 import { environment, kubervisor, pluginFolder, start, type Said } from './fixtures/kubectl.ts';
@@ -128,6 +129,20 @@ describe('Kubervisor is installed, and the name is wrong', () => {
     for (const line of ['get crat', 'mode crat dryRun', 'watch crat'])
       await fails(run(line), /there is no KubervisorService crat in test-/, /Next: there are: cart/);
   });
+
+  test('watch: the cluster is not heard of any more, and is again', async () => {
+    const proxy = await startCountingProxy(readFileSync(cluster.kubeconfig, 'utf8'));
+    cleanups.push(() => proxy.close());
+    const watching = await start('kubectl-kubervisor', ['watch', '-n', namespace], { KUBECONFIG: proxy.kubeconfig });
+    await watching.says(/cart: /);
+    proxy.before = () => ({ status: 503 });
+    proxy.cut();
+    await watching.says(/^Nothing is heard of the cluster for \d+ s: .+ It is asked on\.$/m, 'err');
+    proxy.before = () => undefined;
+    await watching.says(/^The cluster is heard again; what changed meanwhile was told\.$/m, 'err');
+    watching.signal('SIGINT');
+    expect((await watching.ended).status).toBe(0);
+  }, 60_000);
 
   test('no such pod, no such Service, no controller', async () => {
     for (const line of ['explain nobody', 'release nobody', 'exempt nobody'])

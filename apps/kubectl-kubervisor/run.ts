@@ -150,6 +150,7 @@ async function follow(cluster: Cluster, args: Arguments, around: Surroundings, s
           : around.out(`${printChange(one, style)}\n`),
     // From the upper left corner over what stood there, line by line, so that nothing flickers.
     draw: (picture) => around.out(`\u001b[H${picture.replaceAll('\n', '\u001b[K\n')}\u001b[J`),
+    troubled: (sentence) => around.err(`${sentence}\n`),
     signal: ending,
   });
   return OK;

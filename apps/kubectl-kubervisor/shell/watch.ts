@@ -20,12 +20,16 @@ export interface Watching {
   isTerminal: boolean;
   changed(change: ChangeView): void;
   draw(picture: string): void;
+  /** That nothing is heard of the cluster, and that it is heard again; once each. */
+  troubled(sentence: string): void;
   signal: AbortSignal;
 }
 
 /** A burst of changes is one picture; ages count on without one. */
 const DRAW_AT_MOST_EVERY = 150;
 const DRAW_AT_LEAST_EVERY = 1000;
+/** Milliseconds. A watch that ends and is opened anew is no trouble yet. */
+const TROUBLE_AFTER = 3000;
 
 export async function watch(cluster: Cluster, watching: Watching): Promise<void> {
   const { name, everywhere, style, isTerminal, signal } = watching;
@@ -96,6 +100,13 @@ export async function watch(cluster: Cluster, watching: Watching): Promise<void>
     onSynced: () => (synced += 1),
   });
 
+  /** Why what is shown may be old; undefined while it is not. */
+  const trouble = (): string | undefined => {
+    const problem = resources.health.problem ?? pods.health.problem;
+    const silent = performance.now() - Math.min(resources.health.heardAt, pods.health.heardAt);
+    if (problem === undefined || silent < TROUBLE_AFTER) return undefined;
+    return `Nothing is heard of the cluster for ${Math.floor(silent / 1000)} s: ${problem}. It is asked on.`;
+  };
   const picture = (now: number): string => {
     const shown = [...resources.values()].filter((one) => name === undefined || one.name === name);
     const views = shown.map(({ read }) => viewResource(read)).sort((one, other) => (key(one) < key(other) ? -1 : 1));
@@ -106,9 +117,11 @@ export async function watch(cluster: Cluster, watching: Watching): Promise<void>
       return pod === undefined ? row : viewPod(pod, ownerOf(pod), now);
     });
     const body = rows.length === 0 ? 'Nobody is out of traffic.' : printPods(rows, { ...style, now });
-    return `${printList(views, { ...style, now })}\n\n${body}\n`;
+    const old = trouble();
+    return `${printList(views, { ...style, now })}\n\n${body}\n${old === undefined ? '' : `\n${old}\n`}`;
   };
   let drawnAt = -Infinity;
+  let isTroubled = false;
   try {
     while (!signal.aborted) {
       const due = performance.now() - drawnAt >= DRAW_AT_LEAST_EVERY;
@@ -116,6 +129,11 @@ export async function watch(cluster: Cluster, watching: Watching): Promise<void>
         stale = false;
         drawnAt = performance.now();
         watching.draw(picture(Date.now()));
+      }
+      const sentence = trouble();
+      if (!isTerminal && (sentence !== undefined) !== isTroubled) {
+        isTroubled = !isTroubled;
+        watching.troubled(sentence ?? 'The cluster is heard again; what changed meanwhile was told.');
       }
       await pause(DRAW_AT_MOST_EVERY, signal);
     }
