@@ -22,6 +22,17 @@ describe('blindness', () => {
   });
 });
 
+test('F5: who gave its Service up to another is not asked for any more, and the other is from then on', () => {
+  const sights = new Sights();
+  sights.begin(['twin-a/errors'], 1000);
+  sights.demand(['twin-b/errors'], 2000);
+  expect(sights.longest(60_000)).toEqual({ gap: 58_000, of: 'twin-b/errors' });
+  expect(sights.unseenSince(2000)).toEqual(['twin-b/errors']);
+  sights.saw('twin-b/errors', 3000);
+  sights.demand(['twin-b/errors'], 4000);
+  expect(sights.unseenSince(2000)).toEqual([]);
+});
+
 const resource = (more: { status?: StandingResource['status']; spec?: object } = {}): StandingResource =>
   ({
     metadata: { name: 'cart', uid: 'u', creationTimestamp: '' },
@@ -48,6 +59,9 @@ test('a status that says another number than is seen, or not Ready without a goo
   expect(untruths([resource({ status: { conditions: READY, available: 2, podCount } })], pods)).toHaveLength(1);
   const notReady = (reason: string) =>
     resource({ status: { conditions: [{ type: 'Ready', status: 'False', reason }] } });
-  expect(untruths([notReady('Conflict')], pods)).toEqual([]);
+  const other = resource({ status: { conditions: READY, available: 1, podCount } });
+  expect(untruths([notReady('Conflict'), other], pods)).toEqual([]);
+  // Somebody has the Service.
+  expect(untruths([notReady('Conflict'), notReady('Conflict')], pods)).toHaveLength(2);
   expect(untruths([notReady('InvalidSpec'), resource()], pods)).toHaveLength(2);
 });
