@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { kubeconfigFor } from '@kubervisor/testing/kubernetes/kubeconfig';
-import { startApiProxy, type ApiProxy } from './api-proxy.ts';
+import { cameToNothing, startApiProxy, type ApiProxy } from './api-proxy.ts';
 
 let server: Server;
 /** Requests that came to the API server. */
@@ -68,6 +68,15 @@ test.each([409, 429, 500] as const)('W4: what is refused with %d never reaches t
   proxy.mischief = { refuse: { status, share: 1 } };
   expect(await ask('PATCH', '/pod').answer).toMatch(new RegExp(`^${status} .*"code":${status}`));
   expect(arrived).toEqual([]);
+});
+
+test('what the proxy refuses came to nothing, with 500 too; of what the API server broke down at nobody knows', () => {
+  expect(cameToNothing({ passedOn: false, status: 500 })).toBe(true);
+  expect(cameToNothing({ passedOn: true, status: 422 })).toBe(true);
+  expect(cameToNothing({ passedOn: true, status: 500 })).toBe(false);
+  expect(cameToNothing({ passedOn: true, status: 200 })).toBe(false);
+  // Held back, or not answered yet.
+  expect(cameToNothing({ passedOn: false })).toBe(false);
 });
 
 test.each(['cut', 500] as const)('an answer that is lost (%s) is of a request that was done', async (as) => {

@@ -30,6 +30,13 @@ export interface Passage {
   passedOn: boolean;
 }
 
+/**
+ * Whether it is known that nothing came of it: the API server said so, or never got it. Where that breaks down (5xx) it may have stored
+ * what it was asked for.
+ */
+export const cameToNothing = ({ status, passedOn }: Pick<Passage, 'status' | 'passedOn'>): boolean =>
+  status !== undefined && (!passedOn || (status >= 400 && status < 500));
+
 /** What befalls requests; each `share` in [0, 1]. */
 export interface Mischief {
   /** Answered so, and not passed on. */

@@ -9,7 +9,7 @@ import { Random } from '@kubervisor/testing/random';
 import { startNats } from '@kubervisor/testing/servers/nats';
 import { startService, type ServiceProcess } from '@kubervisor/testing/services';
 import type { ResourceManifest, ServiceManifest } from '../model/allowed.ts';
-import { startApiProxy, type ApiProxy } from './api-proxy.ts';
+import { cameToNothing, startApiProxy, type ApiProxy } from './api-proxy.ts';
 import { budgetOf, castOf, deploymentOf, resourceOf, serviceOf, soloOf, type Fleet } from './cast.ts';
 import { Evidence, podWriteOf, type RawPod } from './evidence.ts';
 import { follow, type Follower } from './follow.ts';
@@ -142,11 +142,7 @@ export async function startStage(
                 const { method, path, query, body } = passage;
                 const write = podWriteOf(method, path, body);
                 if (write !== undefined) {
-                  evidence.requested(
-                    own,
-                    write,
-                    () => passage.status !== undefined && passage.status >= 400 && passage.status < 500,
-                  );
+                  evidence.requested(own, write, () => cameToNothing(passage));
                   if (role !== 'controller') comesTo(byName.get(name), 'write');
                 } else if (isList(method, path, query) && role !== 'controller') comesTo(byName.get(name), 'list');
               },
