@@ -44,6 +44,18 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
+test('a conflict is no end: it is written again, also where nobody touches the resource any more', async () => {
+  let refusals = 2;
+  const written = answer;
+  answer = () => ((refusals -= 1) >= 0 ? { result: 'conflict' } : written());
+  touch({ available: 1 });
+  await pass(10_000);
+  expect(writes.map(({ status }) => status['available'])).toEqual([1, 1, 1]);
+  touch({ available: 1 });
+  await pass(10_000);
+  expect(writes).toHaveLength(3);
+});
+
 describe('status is written when something changed, at most once a second', () => {
   test('a hundred changes in a second are two writes, the last of them with the last change', async () => {
     for (let available = 0; available < 100; available++) {

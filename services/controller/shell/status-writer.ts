@@ -76,6 +76,8 @@ export function createStatusWriter(
       const outcome = await kubernetes.patchStatus(namespace, name, asMergePatch(status));
       counted(outcome.result);
       if (outcome.result === 'failed') throw new Error(outcome.message);
+      // Of a resource that gets no work nobody may touch the status again.
+      if (outcome.result === 'conflict') throw new Error('another wrote the resource at the same moment');
       if (outcome.result === 'written') {
         slot.standing = status;
         slot.written = outcome.resourceVersion;
