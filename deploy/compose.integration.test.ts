@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { describeUnless } from '@kubervisor/testing/needs';
+import { BASE_IMAGE as base, docker, hasEngine, hasImage } from '@kubervisor/testing/servers/docker';
 import { lookForProgram } from '@kubervisor/testing/servers/install';
 import type { StartedDockerComposeEnvironment } from 'testcontainers';
 import { parse } from 'yaml';
@@ -17,14 +18,8 @@ const ROOT = join(import.meta.dirname, '..');
 const BUILT = ['demo', 'controller', 'breaker', 'activator', 'detector'];
 const PROJECT = `kubervisor-test-${process.pid}`;
 
-const docker = (...words: string[]) => {
-  const { status, stdout, stderr } = spawnSync('docker', words, { cwd: ROOT, encoding: 'utf8', maxBuffer: 2 ** 26 });
-  return { status, stdout: (stdout ?? '').trim(), stderr };
-};
 const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
 
-/** Any image with Node 24 and npm that the engine has. */
-const base = process.env['TEST_BASE_IMAGE'] || 'node:24-slim';
 const { services } = parse(
   // What it takes from the registry unless told otherwise.
   docker('compose', 'config', '--no-interpolate').stdout || 'services: {}',
@@ -32,13 +27,13 @@ const { services } = parse(
 const foreign = Object.values(services).flatMap(({ image }) => /:-(.*)\}/.exec(image ?? '')?.[1] ?? []);
 
 const missing = ((): string[] => {
-  if (docker('info').status !== 0) return ['no Docker engine'];
+  if (!hasEngine()) return ['no Docker engine'];
   const [major = 0, minor = 0] = docker('compose', 'version', '--short')
     .stdout.replace(/^v/, '')
     .split('.')
     .map(Number);
   if (major < 2 || (major === 2 && minor < 20)) return ['no docker compose of 2.20 or newer'];
-  const absent = [base, ...foreign].filter((image) => docker('image', 'inspect', image).status !== 0);
+  const absent = [base, ...foreign].filter((image) => !hasImage(image));
   if (absent.length === 0) return [];
   return [`the engine has no ${absent.join(', ')}; another image with Node 24 and npm: TEST_BASE_IMAGE`];
 })();

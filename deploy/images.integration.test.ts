@@ -1,24 +1,15 @@
 /** The Dockerfile, by a Docker engine: what an image of ours adds to its base, as whom it runs, and that what it holds is all it needs. */
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { describeUnless } from '@kubervisor/testing/needs';
+import { BASE_IMAGE as base, docker, hasEngine, hasImage } from '@kubervisor/testing/servers/docker';
 
 jest.setTimeout(600_000);
-const ROOT = join(import.meta.dirname, '..');
 const SERVICES = ['controller', 'breaker', 'activator', 'detector', 'release', 'sandbox'];
 const MEGABYTE = 1_000_000;
 
-const docker = (...words: string[]) => {
-  const { status, stdout, stderr } = spawnSync('docker', words, { cwd: ROOT, encoding: 'utf8', maxBuffer: 2 ** 26 });
-  return { status, stdout: (stdout ?? '').trim(), stderr };
-};
-/** Any image with Node 24 and npm that the engine has. */
-const base = process.env['TEST_BASE_IMAGE'] || 'node:24-slim';
-const hasEngine = docker('info').status === 0;
-const missing = !hasEngine
+const missing = !hasEngine()
   ? ['no Docker engine']
-  : docker('image', 'inspect', base).status !== 0
+  : !hasImage(base)
     ? [`the engine has no image ${base}; another with Node 24 and npm: TEST_BASE_IMAGE`]
     : [];
 

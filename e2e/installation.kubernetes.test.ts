@@ -13,6 +13,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { history } from '@kubervisor/shared/events/history';
 import { ANNOTATION, LABEL } from '@kubervisor/shared/pods/keys';
 import { makeFolder, removeFolder } from '@kubervisor/testing/servers/child';
+import { BASE_IMAGE as base } from '@kubervisor/testing/servers/docker';
 import { lookForProgram } from '@kubervisor/testing/servers/install';
 import { describeUnless } from '@kubervisor/testing/needs';
 import { parse } from 'yaml';
@@ -24,7 +25,6 @@ jest.setTimeout(300_000);
 const HELM = lookForProgram({ name: 'helm', variable: 'HELM' });
 const KUBECTL = lookForProgram({ name: 'kubectl', variable: 'KUBECTL' });
 const [, prefix, tag] = /^(.*)\*:(.+)$/.exec(process.env['TEST_IMAGES'] ?? '') ?? [];
-const base = process.env['TEST_BASE_IMAGE'] || 'node:24-slim';
 const { nats } = parse(readFileSync(join(ROOT, 'deploy/k8s/chart/values.yaml'), 'utf8')) as { nats: { image: string } };
 const images = [
   ...['controller', 'breaker', 'activator', 'detector', 'release'].map((component) => `${prefix}${component}:${tag}`),
