@@ -13,6 +13,7 @@ import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
 import * as z from 'zod';
 import { ROLES } from '../apps/kubectl-kubervisor/rights.ts';
 import { values } from '../deploy/k8s/values.ts';
+import { table } from './markdown.ts';
 
 export function chartManifest({ version, description }: { version: string; description: string }): object {
   return {
@@ -79,22 +80,20 @@ function requireDefaults(schema: z.ZodObject, node: Node): void {
 }
 
 export function valuesPage(): string {
-  const rows = (schema: z.ZodObject, path: string[]): string[] =>
+  const rows = (schema: z.ZodObject, path: string[]): string[][] =>
     Object.entries(schema.shape).flatMap(([name, field]) => {
       const inner = sectionOf(field as z.ZodType);
       if (inner !== undefined) return rows(inner, [...path, name]);
       const unset = (field as z.ZodType).safeParse(undefined).data;
       const shown = unset === undefined ? '' : `\`${JSON.stringify(unset)}\``;
       const meaning = (field as z.ZodType).description ?? '';
-      return [
-        `| \`${[...path, name].join('.')}\` | ${shown.replaceAll('|', '\\|')} | ${meaning.replaceAll('|', '\\|')} |`,
-      ];
+      return [[`\`${[...path, name].join('.')}\``, shown, meaning]];
     });
   return [
     '# Values of the chart',
     '<!-- Generated from deploy/k8s/values.ts by npm run generate; do not edit. -->',
     'A value that is not here, or not of this kind, is refused by `helm install`.',
-    ['| value | default | meaning |', '| --- | --- | --- |', ...rows(values, [])].join('\n'),
+    table(['value', 'default', 'meaning'], rows(values, [])),
     '',
   ].join('\n\n');
 }

@@ -10,6 +10,7 @@ import { budgetOf, exceedsPercent, floorOf } from '@kubervisor/shared/policy/per
 import { waitMilliseconds } from '@kubervisor/shared/policy/return';
 import { WITHHELD } from '@kubervisor/shared/reasons';
 import { stringify } from 'yaml';
+import { table } from './markdown.ts';
 
 const MEANING: Record<Place, string> = {
   unmanaged: 'not adopted: it matches no Service that a KubervisorService names',
@@ -23,11 +24,6 @@ const MEANING: Record<Place, string> = {
 /** Mermaid takes no hyphen in the name of a state. */
 const id = (place: Place): string => (place === 'half-open' ? 'half_open' : place);
 const drawn = (place: Place): string => (place === 'gone' ? '[*]' : id(place));
-const escaped = (text: string): string => text.replaceAll('|', '\\|');
-
-const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
-  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-
 /** The resource that the page takes its examples from. */
 const RESOURCE = {
   apiVersion: 'kubervisor.k8s.io/v1alpha1',
@@ -107,7 +103,7 @@ export function conceptsPage(): string {
     ),
     table(
       ['from', 'to', 'by', 'when'],
-      LIFE_CYCLE.map(({ from, to, by, when }) => [from.join(', '), to, by, escaped(when)]),
+      LIFE_CYCLE.map(({ from, to, by, when }) => [from.join(', '), to, by, when]),
     ),
     'A breaker alone takes pods out of traffic, and an activator alone ends what a breaker began: so only one service lowers what is available, and two that act at once cannot together cross a floor. The letters are the rules of the design; each stands in the title of a test.',
 
@@ -160,7 +156,7 @@ export function conceptsPage(): string {
     'What a round could have done and did not stands in status, facts and metrics, by one of these words:',
     table(
       ['reason', 'means'],
-      Object.entries(WITHHELD).map(([reason, sentence]) => [`\`${reason}\``, escaped(sentence)]),
+      Object.entries(WITHHELD).map(([reason, sentence]) => [`\`${reason}\``, sentence]),
     ),
 
     '## Dry run, and off',
