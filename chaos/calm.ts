@@ -40,7 +40,7 @@ export class Sights {
   begin(breakers: readonly string[], now: number): void {
     this.#last.clear();
     this.#longest = 0;
-    for (const breaker of breakers) this.#last.set(breaker, now);
+    this.demand(breakers, now);
   }
   /**
    * Who should be evaluated from now on. Of two resources that were made in one second the uid says which has the Service (F5), so one
